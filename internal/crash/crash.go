@@ -1,0 +1,20 @@
+// Package crash names the moments at which the server is killed by the crash
+// tests. In an ordinary build Point does nothing; with the build tag
+// crashpoints it kills the process when SLIPWAY_CRASH_AT names the point.
+package crash
+
+// Points lists every named moment, in the order in which one device's flow
+// passes them (docs/flows/claim.md has the same names).
+var Points = []string{
+	"create.linted",     // the CSR is good, nothing is written
+	"create.intended",   // the intent is on disk, the key was not used
+	"create.signed",     // the certificate exists in memory only
+	"create.storing",    // inside the transaction that stores it
+	"create.stored",     // on disk, not yet answered
+	"create.answered",   // the answer is queued
+	"register.planned",  // template and token are read
+	"register.asked",    // the function has allowed it
+	"register.applying", // inside the transaction, everything written
+	"register.applied",  // on disk, not yet answered
+	"register.answered", // the answer is queued
+}
