@@ -1,0 +1,63 @@
+package wire
+
+import "github.com/slipway-iot/slipway/fault"
+
+// A kind is what a value of a payload is, as far as this protocol cares.
+type kind uint8
+
+const (
+	other kind = iota // numbers, booleans, lists, tags: never due, only named
+	null
+	text
+	blob // a CBOR byte string
+	object
+)
+
+// A value is one value of a payload, in whichever format it came.
+type value struct {
+	kind  kind
+	noun  string // with its article, for sentences: "a number"
+	text  string // of kind text
+	bytes []byte // of kind blob
+
+	// number holds the digits of a JSON number or of an unsigned CBOR integer.
+	number string
+
+	// members reads an object's members. It is called only where an object is
+	// due: what nobody asked for is never looked into.
+	members func() (members, error)
+}
+
+// members are the members of an object. Their order does not matter in this
+// protocol and no name stands twice.
+type members map[string]value
+
+// readObject reads a payload that has to be one object (JSON) or map (CBOR).
+func readObject(f Format, payload []byte) (members, error) {
+	read := jsonValue
+	if f == CBOR {
+		read = cborValue
+	}
+	v, err := read(payload)
+	if err != nil {
+		return nil, err
+	}
+	if v.kind != object {
+		return nil, fault.New(fault.InvalidPayload, "The payload is %s; %s is expected.", v.noun, objectNoun(f))
+	}
+	return v.members()
+}
+
+func objectNoun(f Format) string {
+	if f == CBOR {
+		return "a CBOR map"
+	}
+	return "a JSON object"
+}
+
+// present gives the member called name. A null counts as absent: serializers
+// write it for a field that was not set.
+func (m members) present(name string) (value, bool) {
+	v, ok := m[name]
+	return v, ok && v.kind != null
+}
