@@ -1,0 +1,141 @@
+package things
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
+)
+
+// CreateType makes a thing type. ty gives name, description, searchable
+// attributes, tags and the moment; CreateType fills the ID. The same content
+// again succeeds and leaves ty as stored, other content is fault.Exists.
+func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
+	if err := checkName("Thing type name", ty.Name); err != nil {
+		return err
+	}
+	if err := checkSearchable(ty.Searchable); err != nil {
+		return err
+	}
+	if _, err := ref.Retag(nil, ty.Tags, nil); err != nil {
+		return err
+	}
+	old, err := s.ThingType(ctx, t, ty.Name)
+	if err == nil {
+		if old.Description != ty.Description || !slices.Equal(old.Searchable, ty.Searchable) {
+			return exists(t, "Thing Type", "thingtype", ty.Name)
+		}
+		*ty = *old
+		return nil
+	}
+	if !fault.Is(err, fault.Missing) {
+		return err
+	}
+	ty.ID = ref.ID(t.String(), "thingtype", ty.Name, ty.Created)
+	return putType(ctx, s, t, ty, ty.Created)
+}
+
+func checkSearchable(names []string) error {
+	if len(names) > maxSearchable {
+		return fault.New(fault.InvalidRequest, "There are %d searchable attributes; the limit is %d.", len(names), maxSearchable)
+	}
+	for _, name := range names {
+		if !attributeForm.MatchString(name) {
+			return fault.New(fault.InvalidRequest, "Searchable attribute %q: expected 1 to 128 of letters, digits and _.,@/:#-", arn.Clip(name, 140))
+		}
+	}
+	return nil
+}
+
+// UpdateType replaces the searchable attributes of a type, the one property
+// that may change; nil leaves them.
+func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, searchable []string, now time.Time) error {
+	if err := checkSearchable(searchable); err != nil {
+		return err
+	}
+	return changeType(ctx, s, t, name, now, func(ty *Type) error {
+		if searchable != nil {
+			ty.Searchable = searchable
+		}
+		return nil
+	})
+}
+
+// Deprecate says that no further thing may take the type, or takes it back.
+func Deprecate(ctx context.Context, s Store, t arn.Tenant, name string, undo bool, now time.Time) error {
+	return changeType(ctx, s, t, name, now, func(ty *Type) error {
+		if !undo && ty.Deprecated {
+			return nil // the date stays that of the first time
+		}
+		ty.Deprecated, ty.DeprecatedAt = !undo, time.Time{}
+		if !undo {
+			ty.DeprecatedAt = now
+		}
+		return nil
+	})
+}
+
+// TagType writes the tags of set and removes the keys of remove.
+func TagType(ctx context.Context, s Store, t arn.Tenant, name string, set map[string]string, remove []string, now time.Time) error {
+	return changeType(ctx, s, t, name, now, func(ty *Type) (err error) {
+		ty.Tags, err = ref.Retag(ty.Tags, set, remove)
+		return err
+	})
+}
+
+// DeleteType removes a type that is deprecated and that no thing has. Unlike
+// AWS it asks for no five minutes in between.
+func DeleteType(ctx context.Context, s Store, t arn.Tenant, name string, now time.Time) error {
+	ty, err := s.ThingType(ctx, t, name)
+	if err != nil {
+		return missing(err, "Thing type %s does not exist.", name)
+	}
+	if !ty.Deprecated {
+		return fault.New(fault.InvalidRequest, "Cannot delete thing type %s: it must be deprecated first.", name)
+	}
+	users, _, err := s.ListThings(ctx, t, Filter{Type: name}, ref.Page{Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		return fault.New(fault.InvalidRequest, "Cannot delete thing type %s: thing %s still has it.", name, users[0].Name)
+	}
+	if err := s.DeleteThingType(ctx, t, name); err != nil {
+		return err
+	}
+	typeChanged(s, t, name, now)
+	return nil
+}
+
+func changeType(ctx context.Context, s Store, t arn.Tenant, name string, now time.Time, change func(*Type) error) error {
+	ty, err := s.ThingType(ctx, t, name)
+	if err != nil {
+		return missing(err, "Thing type %s does not exist.", name)
+	}
+	if err := change(ty); err != nil {
+		return err
+	}
+	return putType(ctx, s, t, ty, now)
+}
+
+func putType(ctx context.Context, s Store, t arn.Tenant, ty *Type, now time.Time) error {
+	if err := s.PutThingType(ctx, t, ty); err != nil {
+		return err
+	}
+	typeChanged(s, t, ty.Name, now)
+	return nil
+}
+
+func typeChanged(s Store, t arn.Tenant, name string, now time.Time) {
+	s.Emit(event.Event{Kind: event.TypeChanged, Tenant: t, ID: name, At: now})
+}
+
+func exists(t arn.Tenant, what, kind, name string) error {
+	e := fault.New(fault.Exists, "%s %s already exists in current account with different properties", what, name)
+	e.ResourceID, e.ResourceARN = name, t.Resource(kind, name)
+	return e
+}
