@@ -56,7 +56,6 @@ func (w *walker) whole() {
 	}
 	w.item(1)
 	if w.wrong == "" && w.pos < len(w.data) {
-		w.in = ""
 		w.fail(w.pos, "%d bytes follow the end of the map", len(w.data)-w.pos)
 	}
 }
@@ -102,7 +101,7 @@ func (w *walker) item(depth int) {
 	if w.wrong != "" {
 		return
 	}
-	if depth > maxCBORDepth {
+	if depth > maxCBORDepth && major >= majorArray && major <= majorTag {
 		w.fail(start, "it is nested deeper than %d levels", maxCBORDepth)
 		return
 	}
@@ -116,9 +115,17 @@ func (w *walker) item(depth int) {
 	case majorTag:
 		w.item(depth + 1)
 	case majorSimple:
-		if info == indefinite {
-			w.fail(start, "0xff ends something that was not begun")
-		}
+		w.simple(start, info, n)
+	}
+}
+
+// simple checks a simple value (RFC 8949, section 3.3).
+func (w *walker) simple(start int, info byte, n uint64) {
+	switch {
+	case info == indefinite:
+		w.fail(start, "0xff ends something that was not begun")
+	case info == 24 && n < 32:
+		w.fail(start, "a simple value below 32 takes one byte, not two")
 	}
 }
 
@@ -201,6 +208,9 @@ func (w *walker) pairs(start int, info byte, n uint64, depth int) {
 			w.in = key.name
 		}
 		w.item(depth + 1)
+		if depth == 1 && w.wrong == "" {
+			w.in = ""
+		}
 	})
 }
 
@@ -208,9 +218,6 @@ func (w *walker) pairs(start int, info byte, n uint64, depth int) {
 // elsewhere they may be anything, and stand for themselves.
 func (w *walker) key(depth int) (k keyAt) {
 	k.header = w.pos
-	if depth == 1 {
-		w.in = ""
-	}
 	major, info, n := w.head()
 	if w.wrong != "" {
 		return k

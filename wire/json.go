@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/wire/strict"
@@ -16,11 +17,26 @@ func jsonValue(payload []byte) (value, error) {
 		return fromJSON(v), nil
 	}
 	var syntax *json.SyntaxError
-	if errors.As(json.Unmarshal(payload, new(json.RawMessage)), &syntax) {
-		return value{}, fault.Wrap(fault.InvalidPayload, err,
-			"The JSON is malformed at byte %d: %s.", syntax.Offset, err)
+	switch {
+	case !utf8.Valid(payload):
+		return value{}, fault.New(fault.InvalidPayload, "The JSON is not UTF-8 at byte %d.", invalidUTF8(payload))
+	case errors.As(json.Unmarshal(payload, new(json.RawMessage)), &syntax):
+		return value{}, fault.New(fault.InvalidPayload, "The JSON is malformed at byte %d, %s.", syntax.Offset, err)
 	}
-	return value{}, fault.Wrap(fault.InvalidPayload, err, "The JSON is refused: %s.", err)
+	return value{}, fault.New(fault.InvalidPayload, "The JSON is refused: %s.", err)
+}
+
+// invalidUTF8 is the offset of the first byte that is not UTF-8.
+func invalidUTF8(b []byte) int {
+	at := 0
+	for at < len(b) {
+		r, size := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return at
 }
 
 func fromJSON(v *strict.Value) value {
