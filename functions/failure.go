@@ -1,7 +1,6 @@
 package functions
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -67,18 +66,8 @@ func ReasonOf(err error) Reason {
 	return ""
 }
 
-// GaveUp is the failure of a call whose context ended while the function was
-// doing what the verb says ("answer", "become ready"). The limit is the time
-// that the call had.
-func GaveUp(ctx context.Context, name, verb string, limit time.Duration) *Failure {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return Fail(Canceled, name, context.Cause(ctx), "was given up by its caller.")
-	}
-	return Fail(TimedOut, name, nil, "did not %s within %s.", verb, Span(limit))
-}
-
-// Span writes a duration for a sentence: "5 s", "300 ms".
-func Span(d time.Duration) string {
+// span writes a duration for a sentence: "5 s", "300 ms".
+func span(d time.Duration) string {
 	if d >= time.Second {
 		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 	}
@@ -89,11 +78,6 @@ func Span(d time.Duration) string {
 // "answered" or "was given".
 func Oversized(name, verb string, n int64) *Failure {
 	return Fail(TooLarge, name, nil, "%s %d bytes; at most 6 MiB are allowed.", verb, n)
-}
-
-// AfterClose is the failure of a call of a closed function.
-func AfterClose(name string) *Failure {
-	return Fail(Closed, name, nil, "was closed: it was changed, or the server is stopping.")
 }
 
 // Quote makes foreign text fit for a sentence: one line, printable, of

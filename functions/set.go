@@ -116,7 +116,7 @@ func (s *Set) peek(k key) (*entry, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, 0, AfterClose(k.name)
+		return nil, 0, Fail(Closed, k.name, nil, "is not available: the server is stopping.")
 	}
 	e := s.live[k]
 	if e != nil {

@@ -54,8 +54,7 @@ type Spec struct {
 	Parameter string `json:"parameter,omitempty"`
 
 	// Concurrency bounds the calls under way, and so the processes or
-	// connections; default 2 for a process, 32 for http. An allowlist does
-	// not need it.
+	// connections; default 2 for a process, 32 otherwise.
 	Concurrency int `json:"concurrency,omitempty"`
 	// Timeout bounds a call, waiting and starting included; default and
 	// longest 5 s. In JSON it is a text such as "1.5s".
@@ -103,9 +102,9 @@ func (s *Spec) UnmarshalJSON(data []byte) error {
 // WithDefaults fills what the operator left open.
 func (s Spec) WithDefaults() Spec {
 	if s.Concurrency == 0 {
-		s.Concurrency = 2
-		if s.Kind == HTTP {
-			s.Concurrency = 32
+		s.Concurrency = 32
+		if s.Kind == Process {
+			s.Concurrency = 2
 		}
 	}
 	if s.Timeout == 0 {

@@ -35,20 +35,21 @@ const maxFile = 64 << 20
 
 // List is a live allowlist.
 type List struct {
-	spec functions.Spec
+	spec  functions.Spec
+	calls *functions.Calls
 
-	mu     sync.Mutex // guards all below
-	table  *table
-	err    error       // why there is no table
-	seen   fs.FileInfo // what table or err was read from; nil if nothing was
-	closed bool
+	mu    sync.Mutex // guards all below
+	table *table
+	err   error       // why there is no table
+	seen  fs.FileInfo // what table or err was read from; nil if nothing was
 }
 
 // Open makes an allowlist. It is a [functions.Opener]. A list given inline is
 // read at once, and an error in it is returned; one in a file is read at the
 // first call.
 func Open(_ arn.Tenant, s functions.Spec) (functions.Function, error) {
-	l := &List{spec: s.WithDefaults()}
+	s = s.WithDefaults()
+	l := &List{spec: s, calls: functions.NewCalls(s)}
 	if s.CSV == "" {
 		return l, nil
 	}
@@ -61,12 +62,11 @@ func Open(_ arn.Tenant, s functions.Spec) (functions.Function, error) {
 
 // Invoke answers a hook request.
 func (l *List) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	if len(payload) > functions.MaxBytes {
-		return nil, functions.Oversized(l.spec.Name, "was given", int64(len(payload)))
+	_, end, err := l.calls.Begin(ctx, payload)
+	if err != nil {
+		return nil, err
 	}
-	if ctx.Err() != nil {
-		return nil, functions.GaveUp(ctx, l.spec.Name, "answer", l.spec.Timeout)
-	}
+	defer end()
 	t, err := l.current()
 	if err != nil {
 		return nil, err
@@ -78,11 +78,9 @@ func (l *List) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return json.Marshal(l.judge(t, serial, found))
 }
 
-// Close makes later calls fail.
+// Close waits for the calls under way and makes later ones fail.
 func (l *List) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed, l.table = true, nil
+	l.calls.Close()
 	return nil
 }
 
@@ -134,9 +132,6 @@ func parameter(payload []byte, name string) (value string, found bool, err error
 func (l *List) current() (*table, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return nil, functions.AfterClose(l.spec.Name)
-	}
 	if l.spec.CSV == "" && !l.unchanged() {
 		l.table, l.seen, l.err = read(l.spec.Path, l.spec.Parameter)
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("a payload above 6 MiB is not handed over", h.oversized)
 	t.Run("after Close every call fails, and Close may be repeated", h.closed)
 	t.Run("Close ends the calls that are under way", h.closedWhileBusy)
+	t.Run("Close gives back every goroutine", h.leaves)
 	for serial, reason := range h.Fails {
 		t.Run(fmt.Sprintf("a function that goes wrong (%s) refuses the call and serves the next", reason), func(t *testing.T) {
 			h.fails(t, serial, reason)
@@ -211,6 +213,34 @@ func (h Harness) closedWhileBusy(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
+}
+
+// leaves waits until no more goroutines run than before Open. A connection's
+// other end may need a moment to notice.
+func (h Harness) leaves(t *testing.T) {
+	before := runtime.NumGoroutine()
+	f := h.open(t)
+	Ask(t, f, "K1")
+	for serial, reason := range h.Fails {
+		if reason != functions.TimedOut {
+			f.Invoke(t.Context(), Request(serial))
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after Close:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
+	}
 }
 
 // fails meets the function going wrong twice, so that a pool of one or two is
