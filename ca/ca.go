@@ -50,7 +50,7 @@ type CA struct {
 
 	serverRoot authority
 	issuing    authority
-	deviceRoot *x509.Certificate // its key stays sealed in Dir until it is needed
+	deviceRoot *x509.Certificate // its key stays sealed in Dir
 }
 
 // An authority is a CA certificate with the signer that holds its key.
@@ -64,7 +64,8 @@ type authority struct {
 // Each hierarchy appears in Dir whole or not at all, and is on disk before
 // Open returns. A hierarchy that lacks a file was damaged, not interrupted:
 // Open then fails and names the file, because a new root in its place would
-// lock out every device that pins the old one.
+// lock out every device that pins the old one. Only device/root.key may be
+// taken away and kept elsewhere; nothing here needs it from day to day.
 func Open(cfg Config) (*CA, error) {
 	c := &CA{now: cfg.Now, rand: cfg.Rand}
 	if c.now == nil {
@@ -80,7 +81,14 @@ func Open(cfg Config) (*CA, error) {
 	if err := d.complete(deviceFolder, c.makeDevice); err != nil {
 		return nil, err
 	}
-	return c, c.load(d)
+	if err := d.sync(); err != nil {
+		return nil, err
+	}
+	if err := c.load(d); err != nil {
+		return nil, err
+	}
+	d.sweep()
+	return c, nil
 }
 
 // load reads both hierarchies and checks that they are what makeServer and
@@ -98,7 +106,6 @@ func (c *CA) load(d folder) (err error) {
 	if err := c.issuing.cert.CheckSignatureFrom(c.deviceRoot); err != nil {
 		return damaged(err, "device/issuing.pem is not signed by device/root.pem")
 	}
-	d.sweep()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -37,11 +38,11 @@ type folder struct {
 // the first, and uses that.
 func (d folder) complete(name string, build func() ([]made, error)) error {
 	final := filepath.Join(d.path, name)
-	if exists(final) {
+	if holdsFiles(final) {
 		return nil
 	}
 	err := d.create(final, name, build)
-	if err == nil || exists(final) {
+	if err == nil || holdsFiles(final) {
 		return nil
 	}
 	return fault.Wrap(fault.Internal, err, "The %s hierarchy of the certificate authority cannot be made.", name)
@@ -68,10 +69,21 @@ func (d folder) create(final, name string, build func() ([]made, error)) error {
 	if err := syncDir(tmp); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, final); err != nil {
-		return err
+	return os.Rename(tmp, final)
+}
+
+// sync forces the names of the hierarchies, and of the folder itself, to disk.
+// It runs at every start: the process that renamed them may have been killed
+// before it could.
+func (d folder) sync() error {
+	err := syncDir(d.path)
+	if err == nil {
+		err = syncDir(filepath.Dir(d.path))
 	}
-	return syncDir(d.path)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "The certificate authority's folder cannot be forced to disk.")
+	}
+	return nil
 }
 
 // write stores one certificate and its sealed key in dir.
@@ -92,7 +104,8 @@ func (d folder) write(dir, hierarchy string, m made) error {
 // open there.
 func keyContext(hierarchy, name string) string { return "ca/" + hierarchy + "/" + name }
 
-// certificate reads HIERARCHY/NAME.pem.
+// certificate reads HIERARCHY/NAME.pem. Everything in a hierarchy is limited
+// to the one use that it is for.
 func (d folder) certificate(hierarchy, name string) (*x509.Certificate, error) {
 	file := hierarchy + "/" + name + ".pem"
 	block, err := d.block(file, "CERTIFICATE")
@@ -105,6 +118,9 @@ func (d folder) certificate(hierarchy, name string) (*x509.Certificate, error) {
 	}
 	if !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
 		return nil, damaged(nil, "%s is not the certificate of a certificate authority", file)
+	}
+	if use := purpose(hierarchy); !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{use}) || len(cert.UnknownExtKeyUsage) != 0 {
+		return nil, damaged(nil, "%s is not limited to the hierarchy's own extended key usage", file)
 	}
 	return cert, nil
 }
@@ -173,9 +189,11 @@ func (d folder) sweep() {
 	}
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// holdsFiles says whether there is a folder with anything in it. One that
+// cannot be read counts as full: it must not be replaced.
+func holdsFiles(path string) bool {
+	entries, err := os.ReadDir(path)
+	return len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // writeSynced makes a new file and forces its bytes to disk.

@@ -47,7 +47,7 @@ func (c *CA) makeServer() ([]made, error) {
 	root, _, err := c.makeAuthority("root", "Slipway server root", nil, func(t *x509.Certificate) {
 		t.NotAfter = endOfDevices
 		t.MaxPathLenZero = true
-		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		t.ExtKeyUsage = []x509.ExtKeyUsage{purpose(serverFolder)}
 	})
 	return []made{root}, err
 }
@@ -62,16 +62,25 @@ func (c *CA) makeServer() ([]made, error) {
 func (c *CA) makeDevice() ([]made, error) {
 	root, rootAuth, err := c.makeAuthority("root", "Slipway device root", nil, func(t *x509.Certificate) {
 		t.MaxPathLen = 1
-		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		t.ExtKeyUsage = []x509.ExtKeyUsage{purpose(deviceFolder)}
 	})
 	if err != nil {
 		return nil, err
 	}
 	issuing, _, err := c.makeAuthority("issuing", "Slipway device CA", rootAuth, func(t *x509.Certificate) {
 		t.MaxPathLenZero = true
-		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		t.ExtKeyUsage = []x509.ExtKeyUsage{purpose(deviceFolder)}
 	})
 	return []made{root, issuing}, err
+}
+
+// purpose is the only extended key usage found in a hierarchy, from its root
+// to its leaves.
+func purpose(hierarchy string) x509.ExtKeyUsage {
+	if hierarchy == serverFolder {
+		return x509.ExtKeyUsageServerAuth
+	}
+	return x509.ExtKeyUsageClientAuth
 }
 
 // makeAuthority makes one CA certificate, self-signed if parent is nil. Its

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -69,7 +68,7 @@ func (c *CA) Prepare(l *Linted, p Profile) (*Prepared, error) {
 		NotAfter:              notAfter,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{purpose(deviceFolder)},
 		SubjectKeyId:          l.keyID,
 		SignatureAlgorithm:    signatureAlgorithm,
 	}
@@ -157,6 +156,3 @@ func (c *CA) Sign(ctx context.Context, p *Prepared) (*Issued, error) {
 		Serial: serialText(cert),
 	}, nil
 }
-
-// digestOf is the SHA-256 of a subject public key info.
-func digestOf(spki []byte) [32]byte { return sha256.Sum256(spki) }

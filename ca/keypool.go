@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,21 +43,19 @@ func NewKeyPool(size, workers int) *KeyPool {
 // it waits for its workers and returns nil. It fails only if keys cannot be
 // made at all.
 func (p *KeyPool) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failures := make([]error, p.workers)
 	var wg sync.WaitGroup
-	for range p.workers {
+	for i := range failures {
 		wg.Go(func() {
-			if err := p.fill(ctx); err != nil {
-				stop(err)
+			if failures[i] = p.fill(ctx); failures[i] != nil {
+				stop()
 			}
 		})
 	}
 	wg.Wait()
-	if err := context.Cause(ctx); err != ctx.Err() {
-		return err
-	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // fill adds keys until ctx ends. A worker rests after each key for as long as

@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
 )
 
@@ -93,7 +95,7 @@ func newLinted(pub crypto.PublicKey) (*Linted, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.InvalidCSR, err, "The public key cannot be encoded.")
 	}
-	return &Linted{key: pub, keyID: id, digest: digestOf(spki)}, nil
+	return &Linted{key: pub, keyID: id, digest: sha256.Sum256(spki)}, nil
 }
 
 // decodeCSR gives the DER of a request that is DER or exactly one PEM block.
@@ -106,7 +108,7 @@ func decodeCSR(csr []byte) ([]byte, error) {
 		return nil, fault.New(fault.InvalidCSR, "The CSR has %d characters; at most %d are accepted.", len(csr), maxCSR)
 	}
 	if len(csr) > 1 && csr[0] == 0x30 && csr[1] >= 0x80 { // a SEQUENCE of more than 127 bytes
-		return csr, nil
+		return bytes.Clone(csr), nil // the caller may use its buffer again before Sign
 	}
 	block, rest := pem.Decode(csr)
 	if block == nil {
@@ -182,14 +184,10 @@ func checkExtensions(req *x509.CertificateRequest) error {
 // printable makes foreign text fit for a sentence: short, and without anything
 // that a terminal would obey.
 func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return arn.Clip(strings.Map(func(r rune) rune {
 		if hidden(r) {
 			return '?'
 		}
 		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if r := []rune(s); len(r) > 64 {
-		s = string(r[:64]) + "…"
-	}
-	return s
+	}, s), 80)
 }

@@ -30,7 +30,7 @@ func (c *CA) ServerCertificate(names []string) (*tls.Certificate, error) {
 		NotAfter:              c.now().Add(serverValidity).UTC().Truncate(time.Second),
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{purpose(serverFolder)},
 		SignatureAlgorithm:    signatureAlgorithm,
 	}
 	if err := addHosts(t, names); err != nil {
@@ -92,7 +92,8 @@ func addHosts(t *x509.Certificate, names []string) error {
 }
 
 // hostName says whether s is an exact DNS name: labels of letters, digits and
-// inner hyphens (RFC 1123, section 2.1), 253 octets at most.
+// inner hyphens (RFC 1123, section 2.1), 253 octets at most. Underscores pass
+// too, because container networks use them.
 func hostName(s string) bool {
 	if len(s) > maxName {
 		return false
@@ -101,9 +102,7 @@ func hostName(s string) bool {
 		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
 			return false
 		}
-		if strings.ContainsFunc(label, func(r rune) bool {
-			return !(r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
-		}) {
+		if strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return false
 		}
 	}
