@@ -107,21 +107,20 @@ func Append(dst []byte, p Packet, v Version) ([]byte, error) {
 	case *Publish:
 		hint = len(p.Topic) + len(p.Payload)
 	}
-	if err := writable(p, v); err != nil {
+	if err := writable(p, v, hint); err != nil {
 		return dst, err
 	}
 	out := append(dst, byte(p.Type())<<4|p.flags())
 	out, at := reserve(out, hint)
 	out = p.append(out, v)
-	if n := len(out) - at; n > maxBody {
-		return dst, &Error{Code: PacketTooLarge, Version: v,
-			Text: fmt.Sprintf("%s: the body is %d bytes long; MQTT allows %d.", p.Type(), n, maxBody)}
+	if err := checkBody(p.Type(), len(out)-at); err != nil {
+		return dst, err
 	}
 	return settle(out, at, hint), nil
 }
 
-// writable says whether p may be written in version v.
-func writable(p Packet, v Version) error {
+// writable says whether p, of at least size bytes, may be written in version v.
+func writable(p Packet, v Version, size int) error {
 	if v != V311 && v != V5 {
 		return &Error{Code: UnsupportedProtocolVersion, Version: v,
 			Text: fmt.Sprintf("%s: only MQTT 3.1.1 and MQTT 5 can be written, not %s.", p.Type(), v)}
@@ -129,7 +128,19 @@ func writable(p Packet, v Version) error {
 	if v == V311 && p.Type() == AUTH {
 		return malformed(AUTH, "the packet does not exist in MQTT 3.1.1.")
 	}
+	if err := checkBody(p.Type(), size); err != nil {
+		return err
+	}
 	return p.check(v)
+}
+
+// checkBody holds the largest remaining length.
+func checkBody(t Type, n int) error {
+	if n > maxBody {
+		return &Error{Code: PacketTooLarge,
+			Text: fmt.Sprintf("%s: the body is %d bytes long; MQTT allows %d.", t, n, maxBody)}
+	}
+	return nil
 }
 
 // Decode makes one packet from its first byte and its body, which is all that
