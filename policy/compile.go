@@ -155,7 +155,7 @@ type arnTemplate struct {
 
 func compileARN(text string, l lexing) arnTemplate {
 	t := arnTemplate{source: text, any: text == "*"}
-	seg, ok := splitARN(text)
+	seg, ok := splitARN(text, l.variables)
 	if t.any || !ok {
 		t.broken = !t.any
 		return t

@@ -152,11 +152,11 @@ func fold(s string) string {
 // account, colons included.
 const arnParts = 6
 
-// splitARN takes a text apart at its first five colons; a colon within ${…} is
-// part of a name.
-func splitARN(s string) (seg [arnParts]string, ok bool) {
+// splitARN takes a text apart at its first five colons. With variables, a colon
+// within ${…} is part of a name.
+func splitARN(s string, variables bool) (seg [arnParts]string, ok bool) {
 	for i := 0; i < arnParts-1; i++ {
-		end := colon(s)
+		end := colon(s, variables)
 		if end < 0 {
 			return seg, false
 		}
@@ -166,9 +166,9 @@ func splitARN(s string) (seg [arnParts]string, ok bool) {
 	return seg, true
 }
 
-func colon(s string) int {
+func colon(s string, variables bool) int {
 	for i := 0; i < len(s); i++ {
-		if strings.HasPrefix(s[i:], "${") {
+		if variables && strings.HasPrefix(s[i:], "${") {
 			if end := strings.IndexByte(s[i:], '}'); end > 0 {
 				i += end
 				continue

@@ -211,7 +211,7 @@ func checkResource(v *strict.Value) error {
 // resourceFault says what is wrong with a resource's text, or nothing. A type
 // with a wildcard (arn:aws:iot:us-east-1:111122223333:*) may become any type.
 func resourceFault(text string) string {
-	seg, ok := splitARN(text)
+	seg, ok := splitARN(text, true)
 	switch {
 	case !ok || seg[0] != "arn":
 		return "expected \"*\" or arn:aws:iot:REGION:ACCOUNT:TYPE/NAME"
