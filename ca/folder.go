@@ -69,6 +69,7 @@ func (d folder) create(final, name string, build func() ([]made, error)) error {
 	if err := syncDir(tmp); err != nil {
 		return err
 	}
+	_ = os.Remove(final) // an empty folder makes room; one with files stays
 	return os.Rename(tmp, final)
 }
 

@@ -91,7 +91,7 @@ func (c *CA) makeAuthority(name, title string, parent *authority, shape func(*x5
 	if err != nil {
 		return made{}, nil, err
 	}
-	id, err := keyID(key.Public())
+	_, id, err := describeKey(key.Public())
 	if err != nil {
 		return made{}, nil, err
 	}
@@ -135,19 +135,19 @@ func newSerial(random io.Reader) (*big.Int, error) {
 	return serial, nil
 }
 
-// keyID is the key identifier of RFC 7093, section 2, method 1.
-func keyID(pub crypto.PublicKey) ([]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, err
+// describeKey gives the subject public key info of pub as certificates carry
+// it, and its key identifier (RFC 7093, section 2, method 1).
+func describeKey(pub crypto.PublicKey) (spki, id []byte, err error) {
+	if spki, err = x509.MarshalPKIXPublicKey(pub); err != nil {
+		return nil, nil, err
 	}
-	var parts struct {
-		Algorithm pkix.AlgorithmIdentifier
+	var info struct {
+		Algorithm asn1.RawValue
 		Key       asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(spki, &parts); err != nil {
-		return nil, err
+	if _, err := asn1.Unmarshal(spki, &info); err != nil {
+		return nil, nil, err
 	}
-	sum := sha256.Sum256(parts.Key.Bytes)
-	return sum[:20], nil
+	sum := sha256.Sum256(info.Key.Bytes)
+	return spki, sum[:20], nil
 }

@@ -87,11 +87,7 @@ func (c *CA) LintKey(pub crypto.PublicKey) (*Linted, error) {
 }
 
 func newLinted(pub crypto.PublicKey) (*Linted, error) {
-	spki, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, fault.Wrap(fault.InvalidCSR, err, "The public key cannot be encoded.")
-	}
-	id, err := keyID(pub)
+	spki, id, err := describeKey(pub)
 	if err != nil {
 		return nil, fault.Wrap(fault.InvalidCSR, err, "The public key cannot be encoded.")
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"net/netip"
-	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,27 +33,47 @@ func checkNames(req *x509.CertificateRequest, rules Rules) error {
 	if err := checkSANs(req); err != nil {
 		return err
 	}
+	for _, h := range hostsIn(req) {
+		if err := checkHost(h, rules); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A host is a name in a request that a TLS client might look for in a server.
+type host struct{ kind, name string }
+
+func hostsIn(req *x509.CertificateRequest) (all []host) {
 	for _, a := range req.Subject.Names {
 		if text, ok := a.Value.(string); ok && a.Type.Equal(oidCommonName) {
-			if err := checkHost("common name", text, rules); err != nil {
-				return err
-			}
+			all = append(all, host{"common name", text})
 		}
 	}
 	for _, name := range req.DNSNames {
-		if err := checkHost("DNS name", name, rules); err != nil {
-			return err
-		}
+		all = append(all, host{"DNS name", name})
 	}
 	for _, ip := range req.IPAddresses {
-		if err := checkHost("IP address", ip.String(), rules); err != nil {
-			return err
-		}
+		all = append(all, host{"IP address", ip.String()})
 	}
 	for _, u := range req.URIs {
-		if err := checkURI(u, rules); err != nil {
-			return err
-		}
+		all = append(all, host{"URI host", u.Hostname()}) // empty in urn:uuid:…
+	}
+	return all
+}
+
+// checkHost refuses a name that a TLS client could take for one of our hosts,
+// however it is written.
+func checkHost(h host, rules Rules) error {
+	name := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(h.name)), ".")
+	if name == "*" || strings.HasPrefix(name, "*.") {
+		return fault.New(fault.InvalidCSR, "The CSR has the wildcard %s %s; name the device itself.", h.kind, printable(name))
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		name = ip.Unmap().WithZone("").String()
+	}
+	if name != "" && rules.ForbiddenNames != nil && rules.ForbiddenNames(name) {
+		return fault.New(fault.InvalidCSR, "The CSR has the %s %s, which is a name of this server; name the device itself.", h.kind, printable(name))
 	}
 	return nil
 }
@@ -124,7 +143,8 @@ func emptyName(name pkix.Name) bool {
 	return true
 }
 
-// checkSANs counts the alternative names, of whatever kind they are.
+// checkSANs counts the alternative names, of whatever kind they are, and
+// refuses DNS names that are none.
 func checkSANs(req *x509.CertificateRequest) error {
 	for _, e := range req.Extensions {
 		if !e.Id.Equal(oidSubjectAltName) {
@@ -138,30 +158,10 @@ func checkSANs(req *x509.CertificateRequest) error {
 			return fault.New(fault.InvalidCSR, "The CSR asks for %d subject alternative names; at most %d are accepted, and none is copied.", len(names), maxSANs)
 		}
 	}
-	return nil
-}
-
-func checkURI(u *url.URL, rules Rules) error {
-	if u.Hostname() == "" {
-		return nil // such as urn:uuid:…
-	}
-	return checkHost("URI host", u.Hostname(), rules)
-}
-
-// checkHost refuses a name that a TLS client could take for one of our hosts.
-func checkHost(kind, name string, rules Rules) error {
-	name = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(name)), ".")
-	if len(name) > maxName || strings.ContainsFunc(name, hidden) {
-		return fault.New(fault.InvalidCSR, "The CSR has a %s that no host can have: %s.", kind, printable(name))
-	}
-	if name == "*" || strings.HasPrefix(name, "*.") {
-		return fault.New(fault.InvalidCSR, "The CSR has the wildcard %s %s; name the device itself.", kind, printable(name))
-	}
-	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
-		name = ip.Unmap().WithZone("").String()
-	}
-	if rules.ForbiddenNames != nil && rules.ForbiddenNames(name) {
-		return fault.New(fault.InvalidCSR, "The CSR has the %s %s, which is a name of this server; name the device itself.", kind, printable(name))
+	for _, name := range req.DNSNames {
+		if len(name) > maxName || strings.ContainsFunc(name, hidden) {
+			return fault.New(fault.InvalidCSR, "The CSR has a DNS name that no host can have: %s.", printable(name))
+		}
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (c *CA) signServer(t *x509.Certificate) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.SubjectKeyId, err = keyID(key.Public()); err != nil {
+	if _, t.SubjectKeyId, err = describeKey(key.Public()); err != nil {
 		return nil, err
 	}
 	if t.SerialNumber, err = newSerial(c.rand); err != nil {

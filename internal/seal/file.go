@@ -24,10 +24,7 @@ func createWhole(path string, data []byte) error {
 	if err := writeSynced(tmp, data); err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return os.Link(tmp.Name(), path)
 }
 
 // writeSynced writes data, forces it to disk and closes f in every case.

@@ -62,6 +62,9 @@ func Open(dataDir, passphrase string, random io.Reader) (key *Key, created bool,
 		}
 		file, err = os.ReadFile(path)
 	}
+	if err == nil {
+		err = syncDir(dataDir) // whoever made the file may have been killed before this
+	}
 	if err != nil {
 		return nil, false, fault.Wrap(fault.Internal, err, "The data folder's key cannot be read.")
 	}
