@@ -64,3 +64,9 @@ type Store interface {
 	// says how many went.
 	PruneAttempts(ctx context.Context, before time.Time, limit int) (int, error)
 }
+
+// Copy gives an attempt of its own, sharing only what never changes.
+func (a *Attempt) Copy() *Attempt {
+	b := *a
+	return &b
+}

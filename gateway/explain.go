@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/slipway-iot/slipway/arn"
+)
+
+// greeting is the line of the timeline for a handshake that succeeded.
+func greeting(st tls.ConnectionState, id arn.CertID) string {
+	name := st.ServerName
+	if name == "" {
+		name = "none"
+	}
+	return fmt.Sprintf("%s, server name %s, certificate %s (%s).", tls.VersionName(st.Version), name, id, arn.Clip(st.PeerCertificates[0].Subject.String(), 120))
+}
+
+// explainHandshake turns a failed handshake into a cause, a short fixed word,
+// and a sentence that says what it usually means.
+func explainHandshake(h *hello, err error, known []string) (cause, text string) {
+	var alert tls.AlertError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && !h.seen:
+		return "silent", "The connection said nothing until the handshake's time was over: no TLS ClientHello arrived."
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "slow", "The TLS handshake was begun and not finished in time."
+	case h.seen && h.name != "" && strings.Contains(err.Error(), "no certificates configured"):
+		return "sni", fmt.Sprintf("The device asked for server name %q, which is no endpoint of this server. Known names: %s.", arn.Clip(h.name, 120), strings.Join(known, ", "))
+	case strings.Contains(err.Error(), "client didn't provide a certificate"):
+		return "no-certificate", "The device sent no client certificate. It must present its claim or device certificate with the private key."
+	case strings.Contains(err.Error(), "no application protocol"), strings.Contains(err.Error(), "unsupported application protocols"):
+		return "alpn", refusedALPN(h.protocols)
+	case strings.Contains(err.Error(), "unsupported versions"):
+		return "version", "The device speaks only TLS versions before 1.2; this server needs TLS 1.2 or 1.3."
+	case errors.As(err, &alert) || strings.HasPrefix(err.Error(), "remote error"):
+		return "alert", explainAlert(err.Error())
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), isReset(err):
+		if h.seen {
+			return "broken-off", "The device closed the connection in the middle of the TLS handshake. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?"
+		}
+		return "broken-off", "The connection was closed before a TLS ClientHello arrived."
+	case strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return "not-tls", "What arrived is not TLS. Devices must use MQTT over TLS on this port."
+	}
+	return "handshake", "The TLS handshake failed: " + arn.Clip(strings.TrimPrefix(err.Error(), "tls: "), 200) + "."
+}
+
+func isReset(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout()
+}
+
+// explainAlert says what a device's TLS alert usually means.
+func explainAlert(text string) string {
+	meaning := "The device ended the handshake."
+	switch {
+	case strings.Contains(text, "unknown certificate authority"):
+		meaning = "The device does not trust this server: it must hold this server's root-ca.pem as its root."
+	case strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
+		meaning = "The device refused the server's certificate: it holds another root, connects under another name, or its clock is outside the certificate's dates."
+	case strings.Contains(text, "expired certificate"):
+		meaning = "The device believes that the server's certificate has expired; usually the device's clock is wrong, such as 1970 after a power cut."
+	case strings.Contains(text, "handshake failure"), strings.Contains(text, "protocol version"):
+		meaning = "Device and server share no TLS version or cipher suite."
+	}
+	return fmt.Sprintf("The device sent a TLS alert (%s). %s", arn.Clip(strings.TrimPrefix(text, "remote error: "), 80), meaning)
+}
+
+func refusedALPN(offered []string) string {
+	if len(offered) == 0 {
+		return "The device offered no ALPN protocol; on this port MQTT needs " + alpnMQTT + "."
+	}
+	return fmt.Sprintf("The device offered ALPN %s; on this port MQTT needs %s.", arn.Clip(strings.Join(offered, ", "), 120), alpnMQTT)
+}

@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/mqtt"
+)
+
+// Follow learns what happened in the registry, after its commit. A certificate
+// that stopped being ACTIVE cuts its connections at once; a changed policy,
+// attachment, thing or group is judged at the next action. Follow does not
+// block.
+func (g *Gateway) Follow(e event.Event) {
+	switch e.Kind {
+	case event.CertificateStatus:
+		if certs.Status(e.Detail) != certs.Active {
+			g.cut(e.Tenant, arn.CertID(e.ID), "became "+e.Detail)
+		}
+	case event.CertificateDeleted:
+		g.cut(e.Tenant, arn.CertID(e.ID), "was deleted")
+	case event.TenantChanged:
+		if e.Detail == "disabled" {
+			for _, s := range g.hub.of(e.Tenant) {
+				s.end(mqtt.AdministrativeAction, fmt.Sprintf("Account %s was disabled.", e.Tenant.Account))
+			}
+		}
+	case event.PolicyAttachment:
+		g.staleTarget(e.Tenant, e.ID)
+	case event.PrincipalChanged:
+		g.staleTarget(e.Tenant, e.Detail)
+	case event.ThingChanged, event.ThingGroups:
+		for _, s := range g.hub.ofThing(e.Tenant, e.ID) {
+			s.stale.Store(true)
+		}
+	case event.PolicyChanged:
+		g.staleIf(e.Tenant, func(r *rights) bool { return slices.Contains(r.policies, e.ID) })
+	case event.GroupChanged:
+		g.staleIf(e.Tenant, func(r *rights) bool { return slices.Contains(r.groups, e.ID) })
+	}
+}
+
+func (g *Gateway) cut(t arn.Tenant, id arn.CertID, what string) {
+	for _, s := range g.hub.ofCert(t, id) {
+		s.end(mqtt.AdministrativeAction, fmt.Sprintf("Certificate %s %s; its connections are cut.", id, what))
+	}
+}
+
+// staleTarget marks the sessions of a certificate, or of a thing group.
+func (g *Gateway) staleTarget(t arn.Tenant, target string) {
+	n, err := arn.Parse(target)
+	if err != nil {
+		return
+	}
+	switch n.Kind {
+	case "cert":
+		for _, s := range g.hub.ofCert(t, arn.CertID(n.ID)) {
+			s.stale.Store(true)
+		}
+	case "thinggroup":
+		g.staleIf(t, func(r *rights) bool { return slices.Contains(r.groups, n.ID) })
+	}
+}
+
+func (g *Gateway) staleIf(t arn.Tenant, concerned func(*rights) bool) {
+	for _, s := range g.hub.of(t) {
+		if r := s.rights.Load(); r != nil && concerned(r) {
+			s.stale.Store(true)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+// Package gateway is the devices' edge: TLS, MQTT 3.1.1 and 5, policy at every
+// action, and the reserved topics of device provisioning.
+//
+// A connection passes four gates, and each leaves a line in its attempt: TLS
+// (SNI picks the tenant, the leaf's SHA-256 is the identity), CONNECT (status,
+// policy), then every SUBSCRIBE, PUBLISH and delivery. One session serves one
+// connection; its reader is one goroutine, and its writer exists only while
+// there is something to write, so that an idle device costs little.
+//
+// What happens in the registry reaches the gateway as events (Follow): a
+// certificate that stopped being ACTIVE cuts its connections, a changed policy
+// is judged at the next action.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/attempts"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/internal/metrics"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/provision"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/wire"
+)
+
+// Names says which host name belongs to which tenant.
+type Names interface {
+	// Tenant gives the tenant of a server name; the empty name is a device
+	// that sent none, and no tenant's.
+	Tenant(serverName string) (arn.Tenant, bool)
+	// Certificate is what the server shows under that name.
+	Certificate(serverName string) (*tls.Certificate, error)
+	// Known lists the names, for the sentence that refuses another.
+	Known() []string
+	// Tenants lists all tenants: a device without SNI may belong to any.
+	Tenants() []arn.Tenant
+}
+
+// Provisioner is the use case behind the reserved topics.
+type Provisioner interface {
+	CreateKeys(ctx context.Context, who provision.Caller) (*wire.CreateAnswer, error)
+	CreateFromCSR(ctx context.Context, who provision.Caller, csr []byte) (*wire.CreateAnswer, error)
+	RegisterThing(ctx context.Context, who provision.Caller, template string, req wire.RegisterRequest) (*wire.RegisterAnswer, error)
+}
+
+// Journal keeps attempts.
+type Journal interface {
+	Record(a *attempts.Attempt)
+	Stranger(address, cause string, a *attempts.Attempt)
+}
+
+// Config is what a Gateway needs. All fields but Limits and Metrics are
+// required; zero Limits are replaced by defaults.
+type Config struct {
+	DB        store.DB
+	Names     Names
+	Provision Provisioner
+	Journal   Journal
+	Limits    Limits
+	Now       func() time.Time
+	Rand      io.Reader
+	Log       *slog.Logger
+	Metrics   *metrics.Metrics
+}
+
+// Gateway serves devices.
+type Gateway struct {
+	Config
+	hub      *hub
+	topics   *topics
+	policies *policyCache
+	door     *door
+
+	ctx      context.Context // ends with Close: requests in progress stop
+	stop     context.CancelFunc
+	sessions sync.WaitGroup
+	serial   atomic.Uint64
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	closed    bool
+}
+
+// New makes a gateway. Serve opens it to the network.
+func New(c Config) *Gateway {
+	c.Limits = c.Limits.withDefaults()
+	g := &Gateway{
+		Config: c, hub: newHub(), topics: newTopics(), policies: newPolicyCache(),
+		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
+	}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// A Mode is how a port tells what is spoken on it.
+type Mode int
+
+const (
+	Plain  Mode = iota // 8883: MQTT, whatever ALPN the client offers
+	ByALPN             // 443: MQTT by ALPN x-amzn-mqtt-ca
+)
+
+// Serve accepts connections until the listener or the gateway is closed. It
+// closes the listener.
+func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
+	if !g.track(ln) {
+		return ln.Close()
+	}
+	defer g.untrack(ln)
+	config := g.tlsConfig(mode)
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return g.acceptFailed(err)
+		}
+		g.admit(conn, config, mode)
+	}
+}
+
+// acceptFailed waits out a shortage of file descriptors, which would otherwise
+// end the server, and passes on what is final.
+func (g *Gateway) acceptFailed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	g.Log.Error("accept", slog.Any("err", err))
+	return err
+}
+
+func (g *Gateway) track(ln net.Listener) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.listeners[ln] = struct{}{}
+	return true
+}
+
+func (g *Gateway) untrack(ln net.Listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.listeners, ln)
+	_ = ln.Close()
+}
+
+// Close stops accepting, ends every session and waits for them.
+func (g *Gateway) Close() {
+	g.mu.Lock()
+	g.closed = true
+	for ln := range g.listeners {
+		_ = ln.Close()
+	}
+	g.mu.Unlock()
+	g.stop()
+	g.door.closeAll()
+	for _, s := range g.hub.all() {
+		s.end(mqtt.ServerShuttingDown, "The server is shutting down.")
+	}
+	g.sessions.Wait()
+}
+
+// Connections counts the sessions that passed CONNECT.
+func (g *Gateway) Connections() int { return g.hub.count() }
+
+// usable says whether a certificate may connect at all, or why not.
+func usable(c *certs.Certificate, now time.Time) string {
+	switch {
+	case c.Status == certs.PendingActivation:
+		return "Certificate " + string(c.ID) + " is PENDING_ACTIVATION: it was made but RegisterThing has not bound it to a thing yet."
+	case c.Status != certs.Active:
+		return "Certificate " + string(c.ID) + " is " + string(c.Status) + "; only an ACTIVE certificate may connect."
+	case now.After(c.NotAfter):
+		return "Certificate " + string(c.ID) + " expired at " + stamp(c.NotAfter) + "; it is now " + stamp(now) + "."
+	case now.Before(c.NotBefore):
+		return "Certificate " + string(c.ID) + " is not valid before " + stamp(c.NotBefore) + "; it is now " + stamp(now) + "."
+	}
+	return ""
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

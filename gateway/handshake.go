@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/attempts"
+)
+
+const alpnMQTT = "x-amzn-mqtt-ca"
+
+// tcpKeepAlive lets the dead socket of a device that lost power go.
+const tcpKeepAlive = 15 * time.Second
+
+// tlsConfig asks every device for a certificate and checks no chain: identity
+// is the leaf's fingerprint, and its status is in the store (DESIGN.md,
+// decision 6). On the plain port there is no ALPN list, since the JavaScript
+// SDK offers x-amzn-mqtt-ca there too, and a list without a match aborts.
+func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
+	base := &tls.Config{
+		MinVersion:             tls.VersionTLS12,
+		ClientAuth:             tls.RequireAnyClientCert,
+		SessionTicketsDisabled: true,
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return g.Names.Certificate(h.ServerName)
+		},
+	}
+	if mode == ByALPN {
+		base.NextProtos = []string{alpnMQTT}
+	}
+	// An empty configuration makes crypto/tls answer unrecognized_name.
+	stranger := &tls.Config{MinVersion: tls.VersionTLS12}
+	return &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if hello, ok := h.Context().Value(helloKey{}).(*hello); ok {
+			hello.name, hello.seen = h.ServerName, true
+			hello.protocols = slices.Clone(h.SupportedProtos)
+		}
+		if h.ServerName != "" {
+			if _, known := g.Names.Tenant(h.ServerName); !known {
+				return stranger, nil
+			}
+		}
+		return base, nil
+	}}
+}
+
+// A hello is what the device said first, for the sentence that refuses it.
+type hello struct {
+	seen      bool
+	name      string
+	protocols []string
+}
+
+type helloKey struct{}
+
+// admit takes a fresh connection through the door. The handshake has a
+// goroutine of its own, so that the stack it grew is dropped with it.
+func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
+	from := addressOf(conn)
+	if why := g.door.enter(conn, from); why != "" {
+		_ = conn.Close()
+		g.Metrics.Refusal("door")
+		g.strangerGone(from, "door", why, nil)
+		return
+	}
+	g.sessions.Add(1)
+	go g.handshake(conn, from, config, mode)
+}
+
+func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, mode Mode) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: tcpKeepAlive, Interval: tcpKeepAlive, Count: 3})
+	}
+	rec := attempts.Open(uuid.NewString(), conn.RemoteAddr().String(), from.String(), g.Now)
+	h := &hello{}
+	deadline := time.Now().Add(g.Limits.Handshake) // a wait, not a value: the real clock
+	_ = conn.SetDeadline(deadline)
+	tc := tls.Server(conn, config)
+	ctx := context.WithValue(g.ctx, helloKey{}, h)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		g.handshakeFailed(conn, from, rec, h, err)
+		return
+	}
+	state := tc.ConnectionState()
+	if mode == ByALPN && state.NegotiatedProtocol != alpnMQTT {
+		rec.Refuse("tls", refusedALPN(h.protocols))
+		g.turnAway(conn, from, rec, "alpn", tc)
+		return
+	}
+	leaf := state.PeerCertificates[0]
+	s := &session{
+		g: g, number: g.serial.Add(1), conn: tc, raw: conn, from: from, remote: conn.RemoteAddr().String(),
+		leaf: leaf, certID: arn.IDOf(leaf.Raw), serverName: state.ServerName, since: g.Now(), rec: rec,
+		subs: map[string]*subscription{},
+	}
+	s.ctx, s.cancel = context.WithCancel(g.ctx)
+	rec.Step("tls", greeting(state, s.certID))
+	go s.run(deadline)
+}
+
+// handshakeFailed explains a handshake that came to nothing.
+func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.Recorder, h *hello, err error) {
+	cause, text := explainHandshake(h, err, g.Names.Known())
+	rec.Refuse("tls", text)
+	g.turnAway(conn, from, rec, cause, conn)
+}
+
+// turnAway ends a connection that never became a session.
+func (g *Gateway) turnAway(conn net.Conn, from netip.Addr, rec *attempts.Recorder, cause string, last net.Conn) {
+	defer g.sessions.Done()
+	_ = last.Close()
+	g.door.failed(from)
+	g.door.leave(conn)
+	g.Metrics.Refusal(cause)
+	g.strangerGone(from, cause, "", rec)
+}
+
+func (g *Gateway) strangerGone(from netip.Addr, cause, text string, rec *attempts.Recorder) {
+	if rec == nil {
+		rec = attempts.Open(uuid.NewString(), from.String(), from.String(), g.Now)
+		rec.Refuse("door", "Turned away: "+text+".")
+	}
+	a, _ := rec.Close("")
+	g.Metrics.Attempt(a.Door, string(a.Outcome))
+	g.Journal.Stranger(from.String(), cause, a)
+}
+
+func addressOf(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}

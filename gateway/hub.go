@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/slipway-iot/slipway/arn"
+)
+
+// A hub knows which session is whose. A session stands in certs from the end
+// of its handshake, before its certificate's status is read: so a revocation
+// finds it, or the read sees the revocation. It stands in clients from CONNECT.
+type hub struct {
+	mu      sync.Mutex
+	clients map[clientKey]*session
+	certs   map[certKey]map[*session]struct{}
+	bound   map[*session]struct{} // those whose thing is exclusive
+	total   int
+}
+
+type clientKey struct {
+	tenant arn.Tenant
+	id     string
+}
+
+type certKey struct {
+	tenant arn.Tenant
+	id     arn.CertID
+}
+
+func newHub() *hub {
+	return &hub{clients: map[clientKey]*session{}, certs: map[certKey]map[*session]struct{}{}, bound: map[*session]struct{}{}}
+}
+
+// watch makes the session findable by its certificate.
+func (h *hub) watch(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := certKey{s.tenant, s.certID}
+	set := h.certs[k]
+	if set == nil {
+		set = map[*session]struct{}{}
+		h.certs[k] = set
+	}
+	set[s] = struct{}{}
+}
+
+// claim gives the client id to s, atomically. It returns the session that held
+// it, already out of the hub, or refuses: a certificate without a thing never
+// takes over the session of one that has a thing (DESIGN.md, decision 6).
+func (h *hub) claim(s *session) (old *session, refused bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := clientKey{s.tenant, s.clientID}
+	old = h.clients[k]
+	if old != nil && old.hasThing && !s.hasThing {
+		return old, true
+	}
+	if old == nil {
+		h.total++
+	}
+	h.clients[k] = s
+	if s.exclusive {
+		h.bound[s] = struct{}{}
+	}
+	return old, false
+}
+
+// leave takes s out. Another session that took its client id stays.
+func (h *hub) leave(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ck := certKey{s.tenant, s.certID}
+	if set := h.certs[ck]; set != nil {
+		delete(set, s)
+		if len(set) == 0 {
+			delete(h.certs, ck)
+		}
+	}
+	delete(h.bound, s)
+	k := clientKey{s.tenant, s.clientID}
+	if h.clients[k] == s {
+		delete(h.clients, k)
+		h.total--
+	}
+}
+
+// ofCert gives the sessions of a certificate, whether or not past CONNECT.
+func (h *hub) ofCert(t arn.Tenant, id arn.CertID) []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*session
+	for s := range h.certs[certKey{t, id}] {
+		out = append(out, s)
+	}
+	return out
+}
+
+// ofThing gives the sessions whose thing it may be: the one with the thing's
+// name as client id, and those bound to a thing exclusively.
+func (h *hub) ofThing(t arn.Tenant, thing string) []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*session
+	if s := h.clients[clientKey{t, thing}]; s != nil {
+		out = append(out, s)
+	}
+	for s := range h.bound {
+		if r := s.rights.Load(); s.tenant == t && r != nil && r.thing == thing {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// of gives the sessions of a tenant that passed CONNECT.
+func (h *hub) of(t arn.Tenant) []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*session
+	for k, s := range h.clients {
+		if k.tenant == t {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// all gives every session, whether or not past CONNECT.
+func (h *hub) all() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*session
+	for _, set := range h.certs {
+		for s := range set {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (h *hub) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.total
+}

@@ -1,0 +1,53 @@
+package gateway
+
+import "time"
+
+// Limits bound what a connection may cost. Zero fields take the defaults, which
+// are AWS's where AWS has the limit (device-gateway.md, section 3.6).
+type Limits struct {
+	Handshake   time.Duration // accept to CONNECT; 10 s
+	Strangers   int           // connections that did not pass CONNECT yet; 2,048
+	Connections int           // all connections; 100,000
+	FirstPacket int           // bytes of CONNECT; 16 KiB
+	Packet      int           // bytes of any later packet; 149,504
+	Payload     int           // bytes of a PUBLISH payload; 131,072
+	Queue       int           // bytes that wait for a slow reader; 1 MiB
+	Failures    float64       // failed connections per second and address that are borne; 20
+	Burst       int           // … and at once; 200
+}
+
+func (l Limits) withDefaults() Limits {
+	or := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if l.Handshake == 0 {
+		l.Handshake = 10 * time.Second
+	}
+	if l.Failures == 0 {
+		l.Failures = 20
+	}
+	or(&l.Strangers, 2048)
+	or(&l.Connections, 100_000)
+	or(&l.FirstPacket, 16<<10)
+	or(&l.Packet, 149_504)
+	or(&l.Payload, 131_072)
+	or(&l.Queue, 1<<20)
+	or(&l.Burst, 200)
+	return l
+}
+
+// AWS's fixed limits.
+const (
+	maxClientID      = 128
+	maxTopic         = 256
+	maxSlashes       = 7
+	maxFilters       = 8  // per SUBSCRIBE or UNSUBSCRIBE
+	maxSubscriptions = 50 // per connection
+	maxInflight      = 100
+	maxAliases       = 8
+	minKeepAlive     = 30
+	maxKeepAlive     = 1200
+	minClientPacket  = 512
+)

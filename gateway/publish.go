@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/policy"
+)
+
+// publish judges a PUBLISH and routes it. It gives a sentence when the
+// connection is over.
+func (s *session) publish(p *mqtt.Publish) string {
+	if p.QoS > 1 {
+		return s.violation(mqtt.QoSNotSupported, "PUBLISH has QoS 2, which is not supported.")
+	}
+	if code, why := s.resolveAlias(p); why != "" {
+		return s.violation(code, why)
+	}
+	if len(p.Payload) > s.g.Limits.Payload {
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("The payload has %d bytes; at most %d are allowed.", len(p.Payload), s.g.Limits.Payload))
+	}
+	if why := topicTooLong(p.Topic); why != "" {
+		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", why, true)
+	}
+	if why := s.mayPublish(p); why != "" {
+		return s.refusePublish(p, mqtt.NotAuthorized, "policy", why, true)
+	}
+	s.g.Metrics.Message("in", 1)
+	if strings.HasPrefix(p.Topic, "$") {
+		return s.reserved(p)
+	}
+	s.g.route(s, p)
+	s.ack(p, mqtt.Success, "")
+	return ""
+}
+
+// resolveAlias puts the topic in place of its alias, before anything looks at
+// the topic (MQTT 5.0, 3.3.2.3.4).
+func (s *session) resolveAlias(p *mqtt.Publish) (mqtt.ReasonCode, string) {
+	alias, ok := p.Properties.TopicAlias.Get()
+	if !ok {
+		return 0, ""
+	}
+	p.Properties.TopicAlias = mqtt.Opt[uint16]{}
+	if alias == 0 || alias > maxAliases {
+		return mqtt.TopicAliasInvalid, fmt.Sprintf("Topic alias %d is not between 1 and %d.", alias, maxAliases)
+	}
+	if p.Topic == "" {
+		if p.Topic = s.aliases[alias]; p.Topic == "" {
+			return mqtt.ProtocolError, fmt.Sprintf("Topic alias %d stands for no topic on this connection.", alias)
+		}
+		return 0, ""
+	}
+	if s.aliases == nil {
+		s.aliases = map[uint16]string{}
+	}
+	s.aliases[alias] = p.Topic
+	return 0, ""
+}
+
+func topicTooLong(topic string) string {
+	counted := topic
+	if rest, ok := strings.CutPrefix(topic, "$aws/rules/"); ok { // Basic Ingest
+		_, counted, _ = strings.Cut(rest, "/")
+	}
+	if len(counted) > maxTopic || strings.Count(counted, "/") > maxSlashes {
+		return fmt.Sprintf("Topic %s is too long: at most %d bytes and %d slashes are allowed.", quoted(topic), maxTopic, maxSlashes)
+	}
+	return ""
+}
+
+func (s *session) mayPublish(p *mqtt.Publish) string {
+	resource := policy.TopicARN(s.tenant, p.Topic)
+	if d := s.may("iot:Publish", resource); !d.Allowed {
+		return d.Sentence("iot:Publish", resource)
+	}
+	if !p.Retain {
+		return ""
+	}
+	if d := s.may("iot:RetainPublish", resource); !d.Allowed {
+		return d.Sentence("iot:RetainPublish", resource)
+	}
+	return ""
+}
+
+// refusePublish says no to one message. On 3.1.1 nothing but closing the
+// connection can say so; on MQTT 5 a QoS 1 message gets its code, and a QoS 0
+// message is dropped.
+func (s *session) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode, cause, why string, closes bool) string {
+	s.refused("publish", cause, why)
+	if s.version == mqtt.V311 && closes {
+		s.end(code, why)
+		return why
+	}
+	s.ack(p, code, why)
+	return ""
+}
+
+// ack answers a QoS 1 PUBLISH.
+func (s *session) ack(p *mqtt.Publish, code mqtt.ReasonCode, why string) {
+	if p.QoS == 0 {
+		return
+	}
+	a := &mqtt.Puback{PacketID: p.PacketID, Code: code}
+	if why != "" && s.reasons {
+		a.Properties.ReasonString = mqtt.Some(arn.Clip(why, maxReason))
+	}
+	s.send(a)
+}
+
+// route hands a message to everyone who listens and may receive it: once to
+// each session, at the highest QoS it was granted, and once to each shared
+// group.
+func (g *Gateway) route(from *session, p *mqtt.Publish) {
+	var room [16]*subscription
+	found := g.topics.match(from.tenant, p.Topic, room[:0])
+	if len(found) == 0 {
+		return
+	}
+	resource := policy.TopicARN(from.tenant, p.Topic)
+	if len(found) == 1 && found[0].group == "" {
+		g.offer(from, found[0], p, resource)
+		return
+	}
+	best := map[*session]*subscription{}
+	groups := map[string][]*subscription{}
+	for _, sub := range found {
+		switch {
+		case sub.group != "":
+			key := sub.group + "/" + sub.match
+			groups[key] = append(groups[key], sub)
+		case best[sub.s] == nil || best[sub.s].qos < sub.qos:
+			best[sub.s] = sub
+		}
+	}
+	for _, sub := range best {
+		g.offer(from, sub, p, resource)
+	}
+	for _, members := range groups {
+		rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		for _, sub := range members {
+			if g.offer(from, sub, p, resource) {
+				break
+			}
+		}
+	}
+}
+
+// offer delivers to one subscriber if its policy lets it receive.
+func (g *Gateway) offer(from *session, sub *subscription, p *mqtt.Publish, resource string) bool {
+	if sub.noLocal && sub.s == from {
+		return false
+	}
+	if d := sub.s.may("iot:Receive", resource); !d.Allowed {
+		sub.s.withheld(d.Sentence("iot:Receive", resource))
+		return false
+	}
+	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos)}
+	if sub.s.version == mqtt.V5 {
+		forward(&out.Properties, &p.Properties)
+	}
+	sub.s.deliver(out)
+	g.Metrics.Message("out", 1)
+	return true
+}
+
+// forward copies the properties that belong to the message.
+func forward(to, from *mqtt.Properties) {
+	to.PayloadFormat = from.PayloadFormat
+	to.MessageExpiry = from.MessageExpiry
+	to.ContentType = from.ContentType
+	to.ResponseTopic = from.ResponseTopic
+	to.CorrelationData = from.CorrelationData
+	to.User = from.User
+}
+
+// withheld notes the first message that a subscriber may not receive.
+func (s *session) withheld(why string) {
+	s.g.Metrics.Refusal("receive")
+	if !s.noted.Swap(true) {
+		s.refused("receive", "policy", why)
+	}
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/provision"
+	"github.com/slipway-iot/slipway/wire"
+)
+
+// reserved serves a PUBLISH to a topic that begins with $. Such topics never
+// reach other devices: requests go to their handler, answers to the connection
+// that asked and to no other (DESIGN.md, decision 13).
+func (s *session) reserved(p *mqtt.Publish) string {
+	op, template, format, ok := wire.ParseTopic(p.Topic)
+	if !ok {
+		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", "Topic "+quoted(p.Topic)+" is reserved and no operation of this server.", true)
+	}
+	s.ack(p, mqtt.Success, "")
+	s.rec.Through(s.doorName(), template)
+	var body encoder
+	var err error
+	switch op {
+	case wire.CreateKeys:
+		body, err = s.createKeys(format, p.Payload)
+	case wire.CreateFromCSR:
+		body, err = s.createFromCSR(format, p.Payload)
+	case wire.RegisterThing:
+		body, err = s.registerThing(template, format, p.Payload)
+	}
+	s.answer(op, p.Topic, format, body, err)
+	return ""
+}
+
+type encoder interface{ Encode(wire.Format) []byte }
+
+func (s *session) doorName() string {
+	switch {
+	case s.claim != nil && s.claim.Trusted:
+		return "trusted"
+	case s.hasThing:
+		return "rotation"
+	}
+	return "claim"
+}
+
+func (s *session) caller() provision.Caller {
+	return provision.Caller{
+		Tenant: s.tenant, CertID: s.certID, ClientID: s.clientID, Claim: s.claim,
+		NotAfter: s.cert.NotAfter, Since: s.since, Template: s.template, Trace: s.rec,
+	}
+}
+
+// createKeys serves $aws/certificates/create/FMT. A device that sends a CSR
+// there gets a certificate for its own key (docs/divergences.md).
+func (s *session) createKeys(f wire.Format, payload []byte) (encoder, error) {
+	req, err := wire.DecodeCreate(f, payload)
+	if err != nil {
+		return nil, err
+	}
+	if req.Given {
+		return s.created(s.g.Provision.CreateFromCSR(s.ctx, s.caller(), req.CSR))
+	}
+	return s.created(s.g.Provision.CreateKeys(s.ctx, s.caller()))
+}
+
+func (s *session) createFromCSR(f wire.Format, payload []byte) (encoder, error) {
+	req, err := wire.DecodeCreateFromCSR(f, payload)
+	if err != nil {
+		return nil, err
+	}
+	return s.created(s.g.Provision.CreateFromCSR(s.ctx, s.caller(), req.CSR))
+}
+
+func (s *session) created(a *wire.CreateAnswer, err error) (encoder, error) {
+	if err != nil {
+		return nil, err
+	}
+	s.rec.Made(arn.CertID(a.CertificateID))
+	return a, nil
+}
+
+func (s *session) registerThing(template string, f wire.Format, payload []byte) (encoder, error) {
+	req, err := wire.DecodeRegister(f, payload)
+	if err != nil {
+		return nil, err
+	}
+	s.rec.Find(req.Parameters)
+	a, err := s.g.Provision.RegisterThing(s.ctx, s.caller(), template, req)
+	if err != nil {
+		return nil, err
+	}
+	s.rec.Became(a.ThingName)
+	return a, nil
+}
+
+// answer is the only way out of a reserved topic: one reply, on the connection
+// that asked, and one log event.
+func (s *session) answer(op wire.Operation, topic string, f wire.Format, body encoder, err error) {
+	log := s.g.Log.With(slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
+	if err == nil {
+		log.InfoContext(s.ctx, op.String())
+		s.reply(wire.Accepted(topic), body.Encode(f))
+		return
+	}
+	face, text := fault.Show(err)
+	log.LogAttrs(s.ctx, face.Level, op.String(), slog.String("code", face.Code), slog.Any("err", err))
+	s.refused(stepOf(op), face.Code, text)
+	s.reply(wire.Rejected(topic), wire.Rejection{StatusCode: face.MQTT, ErrorCode: face.Code, ErrorMessage: text}.Encode(f))
+}
+
+func stepOf(op wire.Operation) string {
+	if op == wire.RegisterThing {
+		return "register"
+	}
+	return "create"
+}
+
+// reply sends a direct reply at the QoS at which the device listens, and at
+// QoS 0 to one that does not.
+func (s *session) reply(topic string, payload []byte) {
+	qos := s.granted(topic)
+	s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: qos})
+	s.rec.Step("answer", strings.TrimPrefix(topic, "$aws/"))
+}

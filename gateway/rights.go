@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/policy"
+	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/things"
+)
+
+// rights is the effective set of policies of one connection, bound to what is
+// known of it, and what the set was made from.
+type rights struct {
+	bound     *policy.Bound
+	thing     string
+	exclusive bool
+	policies  []string
+	groups    []string
+}
+
+// readRights collects the documents that decide: those attached to the
+// certificate, and those of the static groups that the connection's thing is
+// in, with all their ancestors (policies.md, section 4).
+func (s *session) readRights(ctx context.Context, tx store.Tx, attributes []string, will string) (*rights, error) {
+	r := &rights{}
+	thing, err := s.findThing(ctx, tx, r)
+	if err != nil {
+		return nil, err
+	}
+	var set []policy.Named
+	if s.claim != nil && s.claim.Trusted {
+		set, err = s.implied()
+	} else {
+		set, err = s.g.attached(ctx, tx, s.tenant, s.tenant.Cert(s.certID), r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range r.groups {
+		more, err := s.g.attached(ctx, tx, s.tenant, s.tenant.Resource("thinggroup", group), r)
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, more...)
+	}
+	r.bound = policy.Bind(set, policy.Context{
+		Tenant: s.tenant, ClientID: s.clientID, HasClientID: true, SourceIP: s.from,
+		CertificateID: string(s.certID), Certificate: s.leaf, Thing: thing,
+		ConnectAttributes: attributes, LastWillTopic: will,
+	})
+	return r, nil
+}
+
+// findThing finds the thing of the connection: the one its certificate is
+// bound to exclusively, else the attached one that the client id names. An
+// unattached thing never counts (DESIGN.md, decision 6, strict mode).
+func (s *session) findThing(ctx context.Context, tx store.Tx, r *rights) (*policy.Thing, error) {
+	links, _, err := tx.Lefts(ctx, s.tenant, ref.ThingPrincipal, s.tenant.Cert(s.certID), ref.All)
+	if err != nil || len(links) == 0 {
+		return nil, err
+	}
+	for _, l := range links {
+		if l.Data == things.Exclusive {
+			r.thing, r.exclusive = l.Left, true
+			break
+		}
+		if l.Left == s.clientID {
+			r.thing = l.Left
+		}
+	}
+	if r.thing == "" {
+		return nil, nil
+	}
+	th, err := tx.Thing(ctx, s.tenant, r.thing)
+	if fault.Is(err, fault.Missing) {
+		r.thing = ""
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.groups, err = groupsOf(ctx, tx, s.tenant, r.thing); err != nil {
+		return nil, err
+	}
+	return &policy.Thing{Name: th.Name, Type: th.Type, Attributes: th.Attributes, Attached: true}, nil
+}
+
+// groupsOf gives the groups of a thing and their ancestors, each once.
+func groupsOf(ctx context.Context, tx store.Tx, t arn.Tenant, thing string) ([]string, error) {
+	links, _, err := tx.Lefts(ctx, t, ref.GroupThing, thing, ref.All)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, l := range links {
+		for name := l.Left; name != "" && !slices.Contains(out, name); {
+			out = append(out, name)
+			g, err := tx.Group(ctx, t, name)
+			if fault.Is(err, fault.Missing) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			name = g.Parent
+		}
+	}
+	return out, nil
+}
+
+// attached gives the compiled default versions of the policies on a target.
+func (g *Gateway) attached(ctx context.Context, tx store.Tx, t arn.Tenant, target string, r *rights) ([]policy.Named, error) {
+	links, _, err := tx.Lefts(ctx, t, ref.PolicyTarget, target, ref.All)
+	if err != nil {
+		return nil, err
+	}
+	set := make([]policy.Named, 0, len(links))
+	for _, l := range links {
+		rec, err := tx.Policy(ctx, t, l.Left)
+		if err != nil {
+			return nil, err
+		}
+		n, err := g.policies.compiled(rec)
+		if err != nil {
+			return nil, err
+		}
+		r.policies = append(r.policies, rec.Name)
+		set = append(set, n)
+	}
+	return set, nil
+}
+
+// implied is what a temporary claim may do without any policy attached
+// (methods.md, section 7).
+func (s *session) implied() ([]policy.Named, error) {
+	doc, err := policy.Parse(policy.ClaimPolicy(s.tenant, s.claim.Template))
+	if err != nil {
+		return nil, err
+	}
+	return []policy.Named{{Name: "temporary claim", Version: "1", Compiled: doc.Compile()}}, nil
+}
+
+// may decides one action. Rights that became stale are read again first; if
+// that fails, nothing is allowed.
+func (s *session) may(action, resource string) policy.Decision {
+	if s.stale.Load() {
+		s.refresh()
+	}
+	return s.rights.Load().bound.Decide(action, resource)
+}
+
+func (s *session) refresh() {
+	s.rightsMu.Lock()
+	defer s.rightsMu.Unlock()
+	if !s.stale.Swap(false) {
+		return // another goroutine did it
+	}
+	var fresh *rights
+	err := s.g.DB.View(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		fresh, err = s.readRights(ctx, tx, nil, "")
+		return err
+	})
+	if err != nil {
+		s.stale.Store(true)
+		fresh = &rights{bound: policy.Bind(nil, policy.Context{Tenant: s.tenant})}
+	}
+	s.rights.Store(fresh)
+}
+
+// A policyCache keeps compiled documents. A version is immutable and a policy
+// made anew has another generation, so an entry never becomes wrong.
+type policyCache struct {
+	mu sync.Mutex
+	m  map[policyKey]policy.Named
+}
+
+type policyKey struct{ generation, version string }
+
+// maxPolicies bounds the cache; when it is full it starts anew.
+const maxPolicies = 4096
+
+func newPolicyCache() *policyCache { return &policyCache{m: map[policyKey]policy.Named{}} }
+
+func (c *policyCache) compiled(r *policy.Record) (policy.Named, error) {
+	k := policyKey{r.Generation, r.Default}
+	c.mu.Lock()
+	n, ok := c.m[k]
+	c.mu.Unlock()
+	if ok {
+		return n, nil
+	}
+	v := r.Version(r.Default)
+	if v == nil {
+		return n, fault.New(fault.Internal, "Policy %s has no default version.", r.Name)
+	}
+	doc, err := policy.Parse(v.Document)
+	if err != nil {
+		return n, err
+	}
+	n = policy.Named{Name: r.Name, Version: v.ID, Compiled: doc.Compile()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.m) >= maxPolicies {
+		clear(c.m)
+	}
+	c.m[k] = n
+	return n, nil
+}

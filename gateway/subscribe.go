@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/policy"
+)
+
+// A subscription is one filter of one session. It never changes once it
+// matches; a new SUBSCRIBE with the same filter replaces it.
+type subscription struct {
+	s       *session
+	filter  string // as the device wrote it
+	match   string // without the prefix of a shared subscription
+	group   string // of a shared subscription
+	qos     byte
+	noLocal bool
+}
+
+// subscribe judges each filter of a SUBSCRIBE (device-gateway.md, section
+// 3.3). It gives a sentence when the connection is over.
+func (s *session) subscribe(p *mqtt.Subscribe) string {
+	if len(p.Properties.SubscriptionIDs) > 0 {
+		return s.violation(mqtt.SubscriptionIDsNotSupported, "SUBSCRIBE carries a subscription identifier; they are not supported.")
+	}
+	if len(p.Filters) > maxFilters {
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has %d filters; at most %d are allowed in one packet.", len(p.Filters), maxFilters))
+	}
+	ack := &mqtt.Suback{PacketID: p.PacketID}
+	for i := range p.Filters {
+		code, why, fatal := s.subscribeOne(&p.Filters[i])
+		if fatal {
+			return why
+		}
+		if why != "" && s.reasons && !ack.Properties.ReasonString.IsSet() {
+			ack.Properties.ReasonString = mqtt.Some(arn.Clip(why, maxReason))
+		}
+		ack.Codes = append(ack.Codes, code)
+	}
+	s.send(ack)
+	return ""
+}
+
+// subscribeOne gives the code for one filter. On 3.1.1 a refusal by policy, or
+// a filter that is none, closes the connection.
+func (s *session) subscribeOne(f *mqtt.Subscription) (code mqtt.ReasonCode, why string, fatal bool) {
+	if f.QoS > 1 {
+		return 0, s.violation(mqtt.QoSNotSupported, "SUBSCRIBE asks for QoS 2, which is not supported."), true
+	}
+	if err := mqtt.ValidFilter(f.Filter); err != nil {
+		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid: "+err.Error(), true)
+	}
+	sub := &subscription{s: s, filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal}
+	if group, rest, ok := mqtt.ParseShare(f.Filter); ok {
+		sub.group, sub.match = group, rest
+	}
+	if len(sub.match) > maxTopic || strings.Count(sub.match, "/") > maxSlashes {
+		return s.badFilter(mqtt.TopicFilterInvalid, fmt.Sprintf("Filter %s is too long: at most %d bytes and %d slashes are allowed.", quoted(f.Filter), maxTopic, maxSlashes), false)
+	}
+	resource := policy.TopicFilterARN(s.tenant, f.Filter)
+	if d := s.may("iot:Subscribe", resource); !d.Allowed {
+		return s.deniedFilter(d.Sentence("iot:Subscribe", resource))
+	}
+	if !s.add(sub) {
+		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("The connection has %d subscriptions already, which is the limit.", maxSubscriptions), false)
+	}
+	s.rec.Step("subscribe", f.Filter)
+	if t, ok := templateOf(f.Filter); ok {
+		s.template = t
+	}
+	return mqtt.ReasonCode(f.QoS), "", false
+}
+
+func (s *session) deniedFilter(why string) (mqtt.ReasonCode, string, bool) {
+	s.refused("subscribe", "policy", why)
+	if s.version == mqtt.V311 {
+		s.end(mqtt.NotAuthorized, why)
+		return 0, why, true
+	}
+	return mqtt.NotAuthorized, why, false
+}
+
+// badFilter refuses a filter that breaks a rule; closes says whether a 3.1.1
+// connection ends, since there SUBACK has no code for it.
+func (s *session) badFilter(code mqtt.ReasonCode, why string, closes bool) (mqtt.ReasonCode, string, bool) {
+	s.refused("subscribe", "filter", why)
+	if s.version == mqtt.V5 {
+		return code, why, false
+	}
+	if closes {
+		s.end(code, why)
+	}
+	return mqtt.SubscribeFailure, why, closes
+}
+
+// add makes the subscription match, in place of one with the same filter.
+func (s *session) add(sub *subscription) bool {
+	s.subsMu.Lock()
+	defer s.subsMu.Unlock()
+	old := s.subs[sub.filter]
+	if s.detached || old == nil && len(s.subs) >= maxSubscriptions {
+		return false
+	}
+	if err := s.g.topics.add(s.tenant, sub); err != nil {
+		return false
+	}
+	if old != nil {
+		s.g.topics.remove(s.tenant, old)
+	}
+	s.subs[sub.filter] = sub
+	return true
+}
+
+func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
+	if len(p.Filters) > maxFilters {
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has %d filters; at most %d are allowed in one packet.", len(p.Filters), maxFilters))
+	}
+	ack := &mqtt.Unsuback{PacketID: p.PacketID}
+	s.subsMu.Lock()
+	for _, f := range p.Filters {
+		if sub := s.subs[f]; sub != nil {
+			s.g.topics.remove(s.tenant, sub)
+			delete(s.subs, f)
+		}
+		if s.version == mqtt.V5 { // AWS sends no 0x11
+			ack.Codes = append(ack.Codes, mqtt.Success)
+		}
+	}
+	s.subsMu.Unlock()
+	s.send(ack)
+	return ""
+}
+
+// granted is the QoS at which the session listens to a topic, 0 if it does
+// not: the QoS of a direct reply (provisioning-mqtt-api.md, section 1).
+func (s *session) granted(topic string) (qos byte) {
+	s.subsMu.Lock()
+	defer s.subsMu.Unlock()
+	for _, sub := range s.subs {
+		if sub.group == "" && sub.qos > qos && matches(sub.match, topic) {
+			qos = sub.qos
+		}
+	}
+	return qos
+}
+
+// matches says whether a filter matches a topic, level by level. a/# does not
+// match a, and a wildcard at the front no topic that begins with $.
+func matches(filter, topic string) bool {
+	if strings.HasPrefix(topic, "$") != strings.HasPrefix(filter, "$") {
+		return false
+	}
+	for {
+		f, restF, moreF := strings.Cut(filter, "/")
+		t, restT, moreT := strings.Cut(topic, "/")
+		if f == "#" {
+			return true
+		}
+		if f != "+" && f != t {
+			return false
+		}
+		if !moreF || !moreT {
+			return moreF == moreT
+		}
+		filter, topic = restF, restT
+	}
+}
+
+// templateOf finds the template in a filter on its answers.
+func templateOf(filter string) (string, bool) {
+	rest, ok := strings.CutPrefix(filter, "$aws/provisioning-templates/")
+	if !ok {
+		return "", false
+	}
+	name, _, ok := strings.Cut(rest, "/")
+	return name, ok && !strings.ContainsAny(name, "+#")
+}
+
+func quoted(s string) string { return fmt.Sprintf("%q", arn.Clip(s, 120)) }

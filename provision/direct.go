@@ -1,0 +1,161 @@
+package provision
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/pem"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/ca"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/policy"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/templates"
+)
+
+// IssueFromCSR answers the control plane's CreateCertificateFromCsr.
+func (s *Service) IssueFromCSR(ctx context.Context, t arn.Tenant, csrPEM string, active bool) (*certs.Certificate, error) {
+	linted, err := s.CA.LintCSR([]byte(csrPEM), ca.Rules{ForbiddenNames: s.Reserved})
+	if err != nil {
+		return nil, err
+	}
+	return s.issueDirect(ctx, t, linted, ca.Profile{}, certs.FromCSR, active)
+}
+
+// IssueKeys answers the control plane's CreateKeysAndCertificate. The private
+// key is returned once and stored nowhere.
+func (s *Service) IssueKeys(ctx context.Context, t arn.Tenant, active bool) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
+	key, err := s.Keys.Get(ctx)
+	if err != nil {
+		return nil, "", "", err
+	}
+	linted, err := s.CA.LintKey(key.Public())
+	if err != nil {
+		return nil, "", "", err
+	}
+	if c, err = s.issueDirect(ctx, t, linted, ca.Profile{}, certs.FromKeys, active); err != nil {
+		return nil, "", "", err
+	}
+	pub, err := publicPEM(key.Public())
+	return c, string(ca.EncodeRSAKey(key)), pub, err
+}
+
+func (s *Service) issueDirect(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Profile, from certs.Origin, active bool) (*certs.Certificate, error) {
+	return s.issue(ctx, t, l, p, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+		c.Status = certs.Inactive
+		if active {
+			c.Status = certs.Active
+		}
+		return keepCertificate(ctx, tx, c)
+	})
+}
+
+func keepCertificate(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+	if err := tx.DeleteIntent(ctx, c.Tenant, c.Serial); err != nil {
+		return err
+	}
+	return certs.Add(ctx, tx, c)
+}
+
+// A NewClaim asks for a claim certificate.
+type NewClaim struct {
+	Template string        // the only template that it may use
+	ValidFor time.Duration // zero: as long as AWS's certificates
+	MadeBy   string        // access key id
+}
+
+// ClaimPolicyName is the policy that claims made here carry. It allows the
+// whole provisioning API; which template a claim may use is in its record, so
+// that a wrong one is answered with 403 and not with a closed socket.
+const ClaimPolicyName = "slipway-claim"
+
+// Claim makes a claim certificate for one template. Its P-256 key is returned
+// once and stored nowhere.
+func (s *Service) Claim(ctx context.Context, t arn.Tenant, n NewClaim) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
+	return s.claim(ctx, t, n, certs.FromClaim)
+}
+
+// TemporaryClaim answers CreateProvisioningClaim: a claim of five minutes that
+// is not listed and whose rights are implicit (methods.md, section 7).
+func (s *Service) TemporaryClaim(ctx context.Context, t arn.Tenant, template, madeBy string) (c *certs.Certificate, keyPEM, pubPEM string, expires time.Time, err error) {
+	c, keyPEM, pubPEM, err = s.claim(ctx, t, NewClaim{Template: template, ValidFor: temporaryClaimLife, MadeBy: madeBy}, certs.FromUser)
+	if err == nil {
+		expires = c.NotAfter
+	}
+	return c, keyPEM, pubPEM, expires, err
+}
+
+func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from certs.Origin) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
+	if err = s.claimable(ctx, t, n.Template); err != nil {
+		return nil, "", "", err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), s.Rand)
+	if err != nil {
+		return nil, "", "", err
+	}
+	linted, err := s.CA.LintKey(key.Public())
+	if err != nil {
+		return nil, "", "", err
+	}
+	c, err = s.issue(ctx, t, linted, ca.Profile{Validity: n.ValidFor}, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+		return keepClaim(ctx, tx, c, n)
+	})
+	if err != nil {
+		return nil, "", "", err
+	}
+	if keyPEM, err = privatePEM(key); err != nil {
+		return nil, "", "", err
+	}
+	pubPEM, err = publicPEM(key.Public())
+	return c, keyPEM, pubPEM, err
+}
+
+func keepClaim(ctx context.Context, tx store.Tx, c *certs.Certificate, n NewClaim) error {
+	c.Status = certs.Active
+	c.Hidden = c.Origin == certs.FromUser
+	if err := keepCertificate(ctx, tx, c); err != nil {
+		return err
+	}
+	if err := tx.InsertClaim(ctx, &certs.ClaimRecord{
+		Tenant: c.Tenant, CertID: c.ID, Template: n.Template, Trusted: c.Hidden,
+		MadeBy: n.MadeBy, Expires: c.NotAfter, Created: c.Created,
+	}); err != nil || c.Hidden {
+		return err
+	}
+	doc := policy.ClaimPolicy(c.Tenant, "*")
+	if err := policy.Ensure(ctx, tx, c.Tenant, ClaimPolicyName, doc, c.Created); err != nil {
+		return err
+	}
+	return policy.Attach(ctx, tx, c.Tenant, ClaimPolicyName, c.Tenant.Cert(c.ID), c.Created)
+}
+
+// claimable checks the template that a claim is for.
+func (s *Service) claimable(ctx context.Context, t arn.Tenant, name string) error {
+	return s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		rec, err := tx.TemplateRecord(ctx, t, name)
+		if err != nil {
+			return err
+		}
+		if !rec.Enabled {
+			return fault.New(fault.InvalidRequest, "Template %s is disabled; enable it before making claims for it.", name)
+		}
+		if rec.Type != templates.FleetProvisioning {
+			return fault.New(fault.InvalidRequest, "Template %s is of type %s; claims need a template of type %s.", name, rec.Type, templates.FleetProvisioning)
+		}
+		return nil
+	})
+}
+
+func publicPEM(pub any) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), err
+}
+
+func privatePEM(key *ecdsa.PrivateKey) (string, error) {
+	der, err := x509.MarshalECPrivateKey(key)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})), err
+}

@@ -1,0 +1,149 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/templates"
+	"github.com/slipway-iot/slipway/wire"
+)
+
+// RegisterThing binds a certificate to a thing as a template says.
+//
+// Only the last of its three steps writes:
+//
+//	plan   read and check template, claim and token   one read transaction
+//	ask    let the function allow or override         no transaction: this is the network
+//	apply  write everything, or nothing               one write transaction
+//
+// The world may change while the function thinks, so apply checks again. A
+// device that lost our answer asks again, and gets the same one.
+func (s *Service) RegisterThing(ctx context.Context, who Caller, template string, req wire.RegisterRequest) (*wire.RegisterAnswer, error) {
+	defer s.stage("register")()
+	t := &try{who: who, req: req, name: template, digest: certs.Digest(req.Digest(template))}
+	if err := s.plan(ctx, t); err != nil {
+		return nil, err
+	}
+	if t.remembered != nil {
+		who.step("register", "The same request was answered before; the device gets the same answer again.")
+		return recall(t.remembered)
+	}
+	crash.Point("register.planned")
+	if err := s.ask(ctx, t); err != nil {
+		return nil, err
+	}
+	crash.Point("register.asked")
+	return s.apply(ctx, t)
+}
+
+// A try is one RegisterThing on its way through the three steps.
+type try struct {
+	who    Caller
+	name   string // of the template
+	req    wire.RegisterRequest
+	digest certs.Digest // of template and request
+
+	record     *templates.Record // plan sets these
+	body       *templates.Template
+	cert       *certs.Certificate
+	remembered []byte
+
+	overrides map[string]string // ask sets it
+}
+
+// plan reads what the request is about and refuses what cannot succeed
+// (provisioning-mqtt-api.md, section 3.2, steps 1 to 3).
+func (s *Service) plan(ctx context.Context, t *try) error {
+	if err := t.authorised(); err != nil {
+		return err
+	}
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		var err error
+		if t.record, err = usable(ctx, tx, t); err != nil {
+			return err
+		}
+		tok, cert, err := certs.Redeem(ctx, tx, t.who.Tenant, certs.Token(t.req.Token), t.digest, s.Now())
+		if err != nil {
+			return err
+		}
+		t.cert = cert
+		if tok.Spent {
+			t.remembered = tok.Answer
+		}
+		return nil
+	})
+	if err != nil || t.remembered != nil {
+		return err
+	}
+	t.body, err = s.parsed.get(t.record)
+	if err != nil {
+		return err
+	}
+	if t.record.Hook != nil {
+		return nil // the function may still supply what is missing
+	}
+	_, err = t.render()
+	return err
+}
+
+// authorised refuses a claim that was made for another template.
+func (t *try) authorised() error {
+	if c := t.who.Claim; c != nil && c.Template != "" && c.Template != t.name {
+		return fault.New(fault.Refused, "Claim not authorised: this claim was made for template %s, the device asked for template %s.", c.Template, t.name)
+	}
+	return nil
+}
+
+// usable finds the template if it may provision a device now.
+func usable(ctx context.Context, tx store.Tx, t *try) (*templates.Record, error) {
+	rec, err := tx.TemplateRecord(ctx, t.who.Tenant, t.name)
+	if fault.Is(err, fault.Missing) {
+		return nil, fault.Wrap(fault.Missing, err, "Template not found: there is no provisioning template %s in account %s, region %s.", t.name, t.who.Tenant.Account, t.who.Tenant.Region)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rec.Type != templates.FleetProvisioning {
+		return nil, fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
+	}
+	if !rec.Enabled {
+		return nil, fault.New(fault.Refused, "Template %s is disabled.", t.name)
+	}
+	return rec, nil
+}
+
+// render evaluates the template. What a service-supplied name holds, a device
+// cannot override (templates.md, section 1.1).
+func (t *try) render() (*templates.Plan, error) {
+	return t.body.Render(templates.Input{
+		Parameters: t.req.Parameters,
+		Overrides:  t.overrides,
+		Service:    map[string]string{"AWS::IoT::Certificate::Id": string(t.cert.ID)},
+	})
+}
+
+func remember(a *wire.RegisterAnswer) ([]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("provision: answer cannot be remembered: %w", err)
+	}
+	return b, nil
+}
+
+func recall(b []byte) (*wire.RegisterAnswer, error) {
+	var a wire.RegisterAnswer
+	if err := json.Unmarshal(b, &a); err != nil {
+		return nil, fmt.Errorf("provision: remembered answer is not readable: %w", err)
+	}
+	return &a, nil
+}
+
+// hookDeadline is AWS's limit for a function's answer (hooks-and-events.md,
+// section 1.1).
+const hookDeadline = 5 * time.Second

@@ -1,0 +1,144 @@
+// Package server puts the parts together: it is the one place that knows them
+// all. New checks the whole configuration and opens what must be there; Run
+// serves until its context ends, and what was opened last is closed first.
+package server
+
+import (
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/gateway"
+)
+
+// Config says how the server runs. Its comments are the manual; zero values
+// work, but for Data.
+type Config struct {
+	// Data is the folder that holds everything: database, keys, endpoints.json.
+	// It is made with mode 0700.
+	Data string
+	// Store is "sqlite", the default, which lives in Data, or a postgres:// URL.
+	Store string
+	// Passphrase unlocks keys at rest. Empty: DATA/unlock.key does.
+	Passphrase string
+
+	// MQTT is where devices connect with MQTT over mutual TLS; default :8883.
+	MQTT string
+	// ALPN is a second port for the same, chosen by ALPN x-amzn-mqtt-ca.
+	// Empty: none.
+	ALPN string
+	// Control is where the control API, metrics and health are served; default
+	// 127.0.0.1:8080. Off loopback it speaks TLS with the server's certificate.
+	Control string
+	// Hosts are the names and IP addresses that devices use; default localhost.
+	// The first is what DescribeEndpoint answers.
+	Hosts []string
+
+	// Dev takes any access key. It is refused off loopback.
+	Dev bool
+	// AdminKeyID and AdminSecret are the first admin's access key; empty: one
+	// is made at the first start.
+	AdminKeyID, AdminSecret string
+
+	// Pool is how many RSA-2048 keys are made ahead for devices without a key
+	// of their own; default 32.
+	Pool int
+	// Limits bound what connections may cost; zero fields take defaults.
+	Limits gateway.Limits
+	// ReapEvery is how often expired tokens are looked for; default a minute.
+	ReapEvery time.Duration
+
+	Log  *slog.Logger     // default: discard
+	Now  func() time.Time // default: time.Now
+	Rand io.Reader        // default: crypto/rand
+}
+
+func (c Config) withDefaults() Config {
+	or := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	or(&c.Store, "sqlite")
+	or(&c.MQTT, ":8883")
+	or(&c.Control, "127.0.0.1:8080")
+	if len(c.Hosts) == 0 {
+		c.Hosts = []string{"localhost"}
+	}
+	if c.Pool == 0 {
+		c.Pool = 32
+	}
+	if c.ReapEvery == 0 {
+		c.ReapEvery = time.Minute
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	return c
+}
+
+// check finds what cannot work before anything is opened.
+func (c Config) check() error {
+	if c.Data == "" {
+		return fault.New(fault.InvalidRequest, "--data is empty: name the folder that holds the server's data.")
+	}
+	if c.Store != "sqlite" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
+		return fault.New(fault.InvalidRequest, "--store: expected sqlite or a postgres:// URL.")
+	}
+	for flag, address := range map[string]string{"--mqtt": c.MQTT, "--alpn": c.ALPN, "--control": c.Control} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return fault.New(fault.InvalidRequest, "%s %q: expected HOST:PORT or :PORT.", flag, address)
+		}
+	}
+	for _, h := range c.Hosts {
+		if !validHost(h) {
+			return fault.New(fault.InvalidRequest, "--host %q: expected a host name or an IP address, without a port.", h)
+		}
+	}
+	if c.Dev && !loopbackAddress(c.Control) {
+		return fault.New(fault.InvalidRequest, "--dev takes any access key, so it is refused unless --control is on loopback; %s is not.", c.Control)
+	}
+	if (c.AdminKeyID == "") != (c.AdminSecret == "") {
+		return fault.New(fault.InvalidRequest, "--admin-key-id and --admin-secret belong together: give both or neither.")
+	}
+	return nil
+}
+
+func validHost(h string) bool {
+	if _, err := netip.ParseAddr(h); err == nil {
+		return true
+	}
+	if h == "" || len(h) > 253 {
+		return false
+	}
+	for _, label := range strings.Split(h, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// loopbackAddress says whether only this machine can reach the address.
+func loopbackAddress(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/ca"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/store"
+)
+
+// hosts says which name belongs to which tenant, and what the server shows
+// under it (DESIGN.md, decision 14). The default tenant is reached under every
+// configured and bound name, another one as ACCOUNT.REGION.HOST.
+type hosts struct {
+	ca  *ca.CA
+	db  store.DB
+	now func() time.Time
+
+	mu      sync.RWMutex
+	base    []string // configured, first first
+	bound   []string // addresses that were bound
+	tenants []arn.Tenant
+	names   map[string]arn.Tenant
+	shown   map[arn.Tenant]*tls.Certificate
+}
+
+func newHosts(authority *ca.CA, db store.DB, configured []string, now func() time.Time) *hosts {
+	h := &hosts{ca: authority, db: db, now: now, shown: map[arn.Tenant]*tls.Certificate{}}
+	for _, name := range configured {
+		h.base = append(h.base, strings.ToLower(name))
+	}
+	return h
+}
+
+// load reads the tenants; it is called again when one was made or switched off.
+func (h *hosts) load(ctx context.Context) error {
+	var found []arn.Tenant
+	err := h.db.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		found = nil
+		for page := (ref.Page{Limit: 500}); ; {
+			records, next, err := tx.ListTenants(ctx, page)
+			if err != nil {
+				return err
+			}
+			for _, r := range records {
+				if !r.Disabled {
+					found = append(found, r.Tenant)
+				}
+			}
+			if page.After = next; next == "" {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tenants = found
+	h.index()
+	return nil
+}
+
+// bind adds the address of a listener: one address, or for a wildcard every
+// address of this machine.
+func (h *hosts) bind(a net.Addr) {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return
+	}
+	add := []netip.Addr{ap.Addr().Unmap()}
+	if ap.Addr().IsUnspecified() {
+		add = localAddresses()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ip := range add {
+		if s := ip.WithZone("").String(); !slices.Contains(h.bound, s) {
+			h.bound = append(h.bound, s)
+		}
+	}
+	h.index()
+}
+
+func localAddresses() (out []netip.Addr) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			out = append(out, p.Addr().Unmap())
+		}
+	}
+	return out
+}
+
+// index makes the table of names; mu is held.
+func (h *hosts) index() {
+	h.names = map[string]arn.Tenant{}
+	h.shown = map[arn.Tenant]*tls.Certificate{}
+	for _, t := range h.tenants {
+		for _, name := range h.namesOf(t) {
+			h.names[name] = t
+		}
+	}
+}
+
+// namesOf lists the names of a tenant; mu is held.
+func (h *hosts) namesOf(t arn.Tenant) []string {
+	var out []string
+	if t == arn.Default {
+		return append(append(out, h.base...), h.bound...)
+	}
+	for _, b := range h.base {
+		if _, err := netip.ParseAddr(b); err != nil {
+			out = append(out, t.Account+"."+t.Region+"."+b)
+		}
+	}
+	return out
+}
+
+// Endpoint is the host name that DescribeEndpoint answers for a tenant.
+func (h *hosts) Endpoint(t arn.Tenant) string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if t == arn.Default {
+		return h.base[0]
+	}
+	return t.Account + "." + t.Region + "." + h.base[0]
+}
+
+// Tenant gives the tenant that a server name belongs to.
+func (h *hosts) Tenant(name string) (arn.Tenant, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	t, ok := h.names[strings.ToLower(name)]
+	return t, ok
+}
+
+// Known lists all names.
+func (h *hosts) Known() []string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]string, 0, len(h.names))
+	for n := range h.names {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Tenants lists the tenants that are not switched off.
+func (h *hosts) Tenants() []arn.Tenant {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Clone(h.tenants)
+}
+
+// Reserved says whether a name belongs to this server, so that no device's
+// certificate may carry it.
+func (h *hosts) Reserved(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if ip, err := netip.ParseAddr(name); err == nil && ip.IsLoopback() {
+		return true
+	}
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if _, ours := h.names[name]; ours {
+		return true
+	}
+	for _, b := range h.base {
+		if strings.HasSuffix(name, "."+b) {
+			return true
+		}
+	}
+	return false
+}
+
+// renewBefore is how long before its end a server certificate is made anew.
+const renewBefore = 30 * 24 * time.Hour
+
+// Certificate gives what the server shows under a name; without a name, what
+// the default tenant's devices see. It is made when first asked for.
+func (h *hosts) Certificate(name string) (*tls.Certificate, error) {
+	t, known := h.Tenant(name)
+	if !known {
+		t = arn.Default
+	}
+	h.mu.RLock()
+	c := h.shown[t]
+	h.mu.RUnlock()
+	if c != nil && c.Leaf.NotAfter.Sub(h.now()) > renewBefore {
+		return c, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, err := h.ca.ServerCertificate(h.namesOf(t))
+	if err != nil {
+		return nil, err
+	}
+	h.shown[t] = c
+	return c, nil
+}
+
+// follow reads the tenants again when they changed.
+func (h *hosts) follow(ctx context.Context, e event.Event) error {
+	if e.Kind != event.TenantChanged {
+		return nil
+	}
+	return h.load(ctx)
+}
