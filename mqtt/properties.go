@@ -126,14 +126,44 @@ var propertyTable = [43]property{
 		field: boolField(func(p *Properties) *Opt[bool] { return &p.SharedAvailable })},
 }
 
-// present gives the identifiers of the properties that p has, as bits.
-func (p *Properties) present() (ids uint64) {
-	for id := range propertyTable {
-		if f := propertyTable[id].field; f != nil && f.present(p) {
-			ids |= 1 << id
-		}
+// present gives the identifiers of the properties that p has, as bits. It is on
+// the way of every packet, so it asks the fields and not the table.
+func (p *Properties) present() uint64 {
+	return has(p.PayloadFormat.ok, 0x01) |
+		has(p.MessageExpiry.ok, 0x02) |
+		has(p.ContentType.ok, 0x03) |
+		has(p.ResponseTopic.ok, 0x08) |
+		has(p.CorrelationData != nil, 0x09) |
+		has(len(p.SubscriptionIDs) > 0, 0x0B) |
+		has(p.SessionExpiry.ok, 0x11) |
+		has(p.AssignedClientID.ok, 0x12) |
+		has(p.ServerKeepAlive.ok, 0x13) |
+		has(p.AuthMethod.ok, 0x15) |
+		has(p.AuthData != nil, 0x16) |
+		has(p.RequestProblemInfo.ok, 0x17) |
+		has(p.WillDelay.ok, 0x18) |
+		has(p.RequestResponseInfo.ok, 0x19) |
+		has(p.ResponseInfo.ok, 0x1A) |
+		has(p.ServerReference.ok, 0x1C) |
+		has(p.ReasonString.ok, 0x1F) |
+		has(p.ReceiveMaximum.ok, 0x21) |
+		has(p.TopicAliasMaximum.ok, 0x22) |
+		has(p.TopicAlias.ok, 0x23) |
+		has(p.MaximumQoS.ok, 0x24) |
+		has(p.RetainAvailable.ok, 0x25) |
+		has(len(p.User) > 0, 0x26) |
+		has(p.MaximumPacketSize.ok, 0x27) |
+		has(p.WildcardAvailable.ok, 0x28) |
+		has(p.SubscriptionIDsUsable.ok, 0x29) |
+		has(p.SharedAvailable.ok, 0x2A)
+}
+
+// has gives the bit of an identifier if the property is there.
+func has(there bool, id uint) uint64 {
+	if there {
+		return 1 << id
 	}
-	return ids
+	return 0
 }
 
 // parse takes the properties of a packet of type t.
@@ -217,7 +247,6 @@ func (p *Properties) append(dst []byte) []byte {
 
 // A field is one property's place in Properties and its form on the wire.
 type field interface {
-	present(p *Properties) bool
 	parse(c *cursor, name string, p *Properties)
 	check(t Type, row *property, p *Properties) error
 	append(dst []byte, id byte, p *Properties) []byte // writes the identifiers too
@@ -234,8 +263,6 @@ type (
 	userField struct{}
 )
 
-func (f bitField) present(p *Properties) bool { return f(p).ok }
-
 func (f bitField) parse(c *cursor, name string, p *Properties) { *f(p) = Some(c.u8(name)) }
 
 func (f bitField) check(t Type, row *property, p *Properties) error {
@@ -248,8 +275,6 @@ func (f bitField) check(t Type, row *property, p *Properties) error {
 func (f bitField) append(dst []byte, id byte, p *Properties) []byte {
 	return append(dst, id, f(p).v)
 }
-
-func (f boolField) present(p *Properties) bool { return f(p).ok }
 
 func (f boolField) parse(c *cursor, name string, p *Properties) {
 	b := c.u8(name)
@@ -265,8 +290,6 @@ func (f boolField) append(dst []byte, id byte, p *Properties) []byte {
 	return append(dst, id, flag(f(p).v, 1))
 }
 
-func (f u16Field) present(p *Properties) bool { return f(p).ok }
-
 func (f u16Field) parse(c *cursor, name string, p *Properties) { *f(p) = Some(c.u16(name)) }
 
 func (f u16Field) check(t Type, row *property, p *Properties) error {
@@ -276,8 +299,6 @@ func (f u16Field) check(t Type, row *property, p *Properties) error {
 func (f u16Field) append(dst []byte, id byte, p *Properties) []byte {
 	return binary.BigEndian.AppendUint16(append(dst, id), f(p).v)
 }
-
-func (f u32Field) present(p *Properties) bool { return f(p).ok }
 
 func (f u32Field) parse(c *cursor, name string, p *Properties) { *f(p) = Some(c.u32(name)) }
 
@@ -289,8 +310,6 @@ func (f u32Field) append(dst []byte, id byte, p *Properties) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, id), f(p).v)
 }
 
-func (f textField) present(p *Properties) bool { return f(p).ok }
-
 func (f textField) parse(c *cursor, name string, p *Properties) { *f(p) = Some(c.text(name)) }
 
 func (f textField) check(t Type, row *property, p *Properties) error {
@@ -301,8 +320,6 @@ func (f textField) append(dst []byte, id byte, p *Properties) []byte {
 	return appendText(append(dst, id), f(p).v)
 }
 
-func (f blobField) present(p *Properties) bool { return *f(p) != nil }
-
 func (f blobField) parse(c *cursor, name string, p *Properties) { *f(p) = c.blob(name) }
 
 func (f blobField) check(t Type, row *property, p *Properties) error {
@@ -312,8 +329,6 @@ func (f blobField) check(t Type, row *property, p *Properties) error {
 func (f blobField) append(dst []byte, id byte, p *Properties) []byte {
 	return appendBlob(append(dst, id), *f(p))
 }
-
-func (idsField) present(p *Properties) bool { return len(p.SubscriptionIDs) > 0 }
 
 func (idsField) parse(c *cursor, name string, p *Properties) {
 	p.SubscriptionIDs = append(p.SubscriptionIDs, c.varint(name))
@@ -337,8 +352,6 @@ func (idsField) append(dst []byte, id byte, p *Properties) []byte {
 	}
 	return dst
 }
-
-func (userField) present(p *Properties) bool { return len(p.User) > 0 }
 
 func (userField) parse(c *cursor, name string, p *Properties) {
 	p.User = append(p.User, UserProperty{Key: c.text(name), Value: c.text(name)})
