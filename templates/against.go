@@ -43,7 +43,7 @@ func (p *ThingPlan) Against(old *Existing) (ThingChange, error) {
 	if old == nil {
 		d.old = &Existing{}
 		d.change.Create = true
-		d.say("creates thing %s", p.Name)
+		d.say("Thing %s is created.", p.Name)
 	}
 	for _, step := range []func() error{d.compareType, d.compareAttributes, d.checkAttributes, d.compareGroups, d.compareBilling} {
 		if err := step(); err != nil {
@@ -113,11 +113,11 @@ func (d *difference) compareType() error {
 	d.change.Type = &typ
 	switch {
 	case old == "":
-		d.say("sets thing type %s", typ)
+		d.say("Its thing type becomes %s.", typ)
 	case typ == "":
-		d.say("removes thing type %s", old)
+		d.say("Its thing type %s is removed.", old)
 	default:
-		d.say("changes thing type from %s to %s", old, typ)
+		d.say("Its thing type becomes %s; it was %s.", typ, old)
 	}
 	return nil
 }
@@ -158,11 +158,11 @@ func (d *difference) sayAttribute(name string, old, want map[string]string) {
 	is, has := want[name]
 	switch {
 	case !had:
-		d.say("sets attribute %s=%s", name, is)
+		d.say("Attribute %s becomes %s.", name, is)
 	case !has:
-		d.say("removes attribute %s=%s", name, was)
+		d.say("Attribute %s is removed; it was %s.", name, was)
 	case was != is:
-		d.say("changes attribute %s from %s to %s", name, was, is)
+		d.say("Attribute %s becomes %s; it was %s.", name, is, was)
 	}
 }
 
@@ -245,10 +245,10 @@ func (d *difference) compareGroups() error {
 	}
 	d.change.JoinGroups, d.change.LeaveGroups = join, leave
 	for _, g := range join {
-		d.say("joins thing group %s", g)
+		d.say("It joins thing group %s.", g)
 	}
 	for _, g := range leave {
-		d.say("leaves thing group %s", g)
+		d.say("It leaves thing group %s.", g)
 	}
 	return nil
 }
@@ -282,7 +282,7 @@ func (d *difference) compareBilling() error {
 		return d.conflict("BillingGroup", fmt.Sprintf("is in billing group %s, the template says %s", old, want))
 	}
 	d.change.JoinBilling = want
-	d.say("joins billing group %s", want)
+	d.say("It joins billing group %s.", want)
 	return nil
 }
 

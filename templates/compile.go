@@ -13,14 +13,21 @@ import (
 // A compiler turns the document into a Template, section by section.
 type compiler struct {
 	*Template
-	names    []string        // what the field being compiled refers to
+	refs     refs            // of the field being compiled
+	used     map[string]bool // parameters that something refers to
 	certRefs []*strict.Value // references to the certificate's id
+}
+
+// refs are what a field is made from.
+type refs struct {
+	parameters []string // declared, or supplied by the service
+	resources  []string // logical names
 }
 
 type mappings map[string]map[string]map[string]string
 
 func compile(root *strict.Value, kind Kind) (*Template, error) {
-	c := &compiler{Template: &Template{kind: kind}}
+	c := &compiler{Template: &Template{kind: kind}, used: map[string]bool{}}
 	section, err := members(root, "section", "Parameters", "Mappings", "Resources", "DeviceConfiguration")
 	if err != nil {
 		return nil, err
@@ -49,7 +56,7 @@ func compile(root *strict.Value, kind Kind) (*Template, error) {
 	}
 	for i := range c.parameters {
 		p := &c.parameters[i]
-		p.Required = p.used && !p.HasDefault && !reserved(p.Name)
+		p.Required = c.used[p.Name] && !p.HasDefault && !reserved(p.Name)
 	}
 	return c.Template, nil
 }
@@ -231,14 +238,14 @@ func (c *compiler) checkCycles(needs map[string]*field) error {
 	var walk func(logical string) error
 	walk = func(logical string) error {
 		f := needs[logical]
-		if f == nil || c.declared[logical] != nil || state[logical] == done {
+		if f == nil || state[logical] == done {
 			return nil
 		}
 		if state[logical] == walking {
 			return invalid("%s: resource %q is named after itself.", f.where, arn.Clip(logical, 80))
 		}
 		state[logical] = walking
-		for _, name := range f.names {
+		for _, name := range f.refs.resources {
 			if err := walk(name); err != nil {
 				return err
 			}

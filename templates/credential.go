@@ -66,7 +66,7 @@ func (c *compiler) certificateAtHand(got map[string]*strict.Value) error {
 		return bad(v, only)
 	}
 	e, err := c.name(v, CertificateID)
-	c.cert.id = &field{place(v), e, []string{CertificateID}, anything}
+	c.cert.id = &field{place(v), e, refs{}, anything}
 	return err
 }
 
@@ -129,9 +129,9 @@ func (c *compiler) compilePolicy(m strict.Member, props *strict.Value) error {
 // yields the text, or the document itself as an object.
 func (c *compiler) documentField(v *strict.Value) (*field, error) {
 	if v.Kind == strict.Object && !looksLikeFunction(v) {
-		c.names = nil
+		c.refs = refs{}
 		d, err := c.document(v)
-		return &field{place(v), guarded{d}, c.names, documentText}, err
+		return &field{place(v), guarded{d}, c.refs, documentText}, err
 	}
 	f, err := c.field(v, documentText)
 	if err == nil && v.Kind == strict.Object {

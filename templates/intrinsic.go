@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 type field struct {
 	where string
 	expr  expr
-	names []string // the parameters and resources it is made from
+	refs  refs
 	rule  *rule
 }
 
@@ -25,17 +26,21 @@ func (f *field) eval(s *scope) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return text, f.rule.check(f.where, text, f.names)
+	return text, f.rule.check(f.where, text, f.refs)
 }
 
 // check says which value, at which place, made from which parameters, breaks r.
-func (r *rule) check(where, text string, names []string) error {
+func (r *rule) check(where, text string, from refs) error {
 	if r.ok(text) {
 		return nil
 	}
 	made := ""
-	if len(names) > 0 {
-		made = "; it is made from " + arn.Clip(strings.Join(names, ", "), 200)
+	switch names := arn.Clip(strings.Join(from.parameters, ", "), 200); len(from.parameters) {
+	case 0:
+	case 1:
+		made = "; it is made from parameter " + names
+	default:
+		made = "; it is made from parameters " + names
 	}
 	return wrong(where, "%s%s", r.complain(text), made)
 }
@@ -52,7 +57,7 @@ func (c *compiler) field(v *strict.Value, r *rule) (*field, error) {
 	if v == nil {
 		return nil, nil
 	}
-	c.names = nil
+	c.refs = refs{}
 	e, err := c.text(v)
 	if err != nil {
 		return nil, err
@@ -60,7 +65,7 @@ func (c *compiler) field(v *strict.Value, r *rule) (*field, error) {
 	if l, ok := e.(literal); ok && !r.ok(string(l)) {
 		return nil, bad(v, "%s.", r.complain(string(l)))
 	}
-	return &field{place(v), e, c.names, r}, nil
+	return &field{place(v), e, c.refs, r}, nil
 }
 
 // text compiles what has to yield text.
@@ -140,6 +145,9 @@ func function(v *strict.Value) (name string, arg *strict.Value, err error) {
 	case "Fn::GetAtt":
 		return "", nil, bad(m.Value, `Fn::GetAtt exists only as {"Fn::GetAtt": ["CSR", "certificatePem"]}, and only for the certificate that is at hand in a fleet or JITP template.`)
 	}
+	if !looksLikeFunction(v) {
+		return "", nil, bad(v, "expected text or an intrinsic function, got an object with key %q.", arn.Clip(m.Key, 80))
+	}
 	return "", nil, bad(m.Value, "%q is not an intrinsic function; there are %s.", arn.Clip(m.Key, 80), functions)
 }
 
@@ -179,18 +187,18 @@ func (c *compiler) ref(arg *strict.Value) (expr, error) {
 // name compiles a reference. Parameters and what the service supplies hide a
 // resource of the same name.
 func (c *compiler) name(v *strict.Value, name string) (expr, error) {
-	c.names = append(c.names, name)
-	p := c.declared[name]
-	if p != nil {
-		p.used = true
-	}
-	if p != nil || c.kind.supplies(name) {
+	if c.declared[name] != nil || c.kind.supplies(name) {
+		c.used[name] = true
+		if !slices.Contains(c.refs.parameters, name) {
+			c.refs.parameters = append(c.refs.parameters, name)
+		}
 		return paramRef{name, place(v)}, nil
 	}
 	if typ, ok := c.resources[name]; ok {
 		if typ == TypeCertificate {
 			c.certRefs = append(c.certRefs, v)
 		}
+		c.refs.resources = append(c.refs.resources, name)
 		return resourceRef{name}, nil
 	}
 	return nil, bad(v, "Cannot resolve reference value: %s. It is no declared parameter, no resource, and nothing the service supplies to this kind of template.", arn.Clip(name, 200))

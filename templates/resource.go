@@ -35,7 +35,7 @@ type (
 	groups struct {
 		where string
 		list  listExpr
-		names []string
+		refs  refs
 	}
 )
 
@@ -209,7 +209,7 @@ func (c *compiler) compileGroups(v *strict.Value) error {
 	if v == nil {
 		return nil
 	}
-	c.names = nil
+	c.refs = refs{}
 	l, err := c.list(v)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (c *compiler) compileGroups(v *strict.Value) error {
 			return bad(v.Items[i], "%s.", groupName.complain(string(text)))
 		}
 	}
-	c.thing.groups = &groups{place(v), l, c.names}
+	c.thing.groups = &groups{place(v), l, c.refs}
 	return nil
 }
 
@@ -237,7 +237,7 @@ func (g *groups) eval(s *scope) ([]string, error) {
 	}
 	var out []string
 	for _, name := range all {
-		if err := groupName.check(g.where, name, g.names); err != nil {
+		if err := groupName.check(g.where, name, g.refs); err != nil {
 			return nil, err
 		}
 		if !slices.Contains(out, name) {

@@ -16,6 +16,7 @@ package templates
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -75,21 +76,23 @@ const (
 // certificate at hand.
 const CertificateID = "AWS::IoT::Certificate::Id"
 
-// subject lists what a JITP template can learn of the certificate's subject
-// (templates.md, section 6).
-var subject = map[string]bool{
-	"AWS::IoT::Certificate::CommonName":                 true,
-	"AWS::IoT::Certificate::SerialNumber":               true,
-	"AWS::IoT::Certificate::Country":                    true,
-	"AWS::IoT::Certificate::Organization":               true,
-	"AWS::IoT::Certificate::OrganizationalUnit":         true,
-	"AWS::IoT::Certificate::StateName":                  true,
-	"AWS::IoT::Certificate::DistinguishedNameQualifier": true,
+// isSubject says whether name is one of the parts of the certificate's subject
+// that a JITP template can learn (templates.md, section 6).
+func isSubject(name string) bool {
+	part, ok := strings.CutPrefix(name, "AWS::IoT::Certificate::")
+	if !ok {
+		return false
+	}
+	switch part {
+	case "CommonName", "SerialNumber", "Country", "Organization", "OrganizationalUnit", "StateName", "DistinguishedNameQualifier":
+		return true
+	}
+	return false
 }
 
 // supplies says whether the service can supply name to a template of kind k.
 func (k Kind) supplies(name string) bool {
-	return k.atHand() && name == CertificateID || k == JITP && subject[name]
+	return k.atHand() && name == CertificateID || k == JITP && isSubject(name)
 }
 
 // MaxBody bounds a template, in characters as received.
@@ -117,15 +120,11 @@ type Parameter struct {
 	Default    string `json:"default,omitempty"`
 	HasDefault bool   `json:"hasDefault"`
 	Required   bool   `json:"required"`
-
-	used bool
 }
 
 // Parameters lists the declared parameters in the order of the document.
 func (t *Template) Parameters() []Parameter {
-	out := make([]Parameter, len(t.parameters))
-	copy(out, t.parameters)
-	return out
+	return slices.Clone(t.parameters)
 }
 
 // Kind gives the kind that t was parsed as.
@@ -161,7 +160,7 @@ func place(v *strict.Value) string {
 	path := arn.Clip(v.Path, 200)
 	switch {
 	case path == "":
-		path = "the template"
+		path = "The template"
 	case strings.ContainsFunc(path, unicode.IsControl):
 		path = strconv.Quote(path)
 	}

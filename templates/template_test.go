@@ -1,9 +1,11 @@
 package templates
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,17 +20,20 @@ var update = flag.Bool("update", false, "write what the cases of testdata give i
 
 // A case of testdata is a group of sections "SENTENCE/PART" of an archive:
 //
-//	template.json  the template; absent: the archive's own template.json,
-//	here           which stands where that one says HERE
-//	input.json     kind, parameters, overrides, service; may be absent
+//	template.json  the template
+//	here           what stands where the template says HERE
+//	input.json     kind, parameters, overrides, service, and the member of
+//	               the plan to show; may be absent
 //	want           the plan, or "parse error: …" or "render error: …"
+//
+// A section without a SENTENCE serves every case that lacks the part.
 type testCase struct {
 	name  string
 	parts map[string]string
 }
 
 type testInput struct {
-	Kind                           string
+	Kind, Show                     string
 	Parameters, Overrides, Service map[string]string
 }
 
@@ -65,23 +70,22 @@ func runArchive(t *testing.T, file string) {
 }
 
 func casesOf(ar *txtar.Archive) []*testCase {
-	shared := ""
+	shared := map[string]string{}
 	var all []*testCase
 	for _, f := range ar.Files {
 		name, part, ok := strings.Cut(f.Name, "/")
 		if !ok {
-			shared = string(f.Data)
+			shared[f.Name] = string(f.Data)
 			continue
 		}
 		if len(all) == 0 || all[len(all)-1].name != name {
-			all = append(all, &testCase{name, map[string]string{}})
+			all = append(all, &testCase{name, maps.Clone(shared)})
 		}
 		all[len(all)-1].parts[part] = string(f.Data)
 	}
 	for _, c := range all {
-		if c.parts["template.json"] == "" {
-			c.parts["template.json"] = strings.Replace(shared, "HERE", strings.TrimSpace(c.parts["here"]), 1)
-		}
+		here := strings.TrimSpace(c.parts["here"])
+		c.parts["template.json"] = strings.Replace(c.parts["template.json"], "HERE", here, 1)
 	}
 	return all
 }
@@ -119,24 +123,35 @@ func (c *testCase) run(t *testing.T) string {
 	if err != nil {
 		return "parse error: " + mustBe(t, err, fault.InvalidRequest)
 	}
-	got := renderText(t, tpl, Input{in.Parameters, in.Overrides, in.Service})
-	if again := renderText(t, tpl, Input{in.Parameters, in.Overrides, in.Service}); again != got {
+	got := renderText(t, tpl, in)
+	if again := renderText(t, tpl, in); again != got {
 		t.Errorf("a second rendering gives:\n%s\nafter:\n%s", again, got)
 	}
 	return got
 }
 
-func renderText(t *testing.T, tpl *Template, in Input) string {
+func renderText(t *testing.T, tpl *Template, in testInput) string {
 	t.Helper()
-	plan, err := tpl.Render(in)
+	plan, err := tpl.Render(Input{in.Parameters, in.Overrides, in.Service})
 	if err != nil {
 		return "render error: " + mustBe(t, err, fault.InvalidParameters)
 	}
-	out, err := json.MarshalIndent(plan, "", "  ")
+	all, err := json.Marshal(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(out)
+	if in.Show != "" {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(all, &members); err != nil {
+			t.Fatal(err)
+		}
+		all = members[in.Show]
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, all, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 func mustBe(t *testing.T, err error, k fault.Kind) string {
