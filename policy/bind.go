@@ -47,6 +47,7 @@ type Thing struct {
 // Bound is a set of policies with the values of one connection. It is immutable
 // and may be used by several goroutines.
 type Bound struct {
+	hasThing   bool
 	home       string // what the ARNs of the tenant begin with
 	set        []Named
 	statements []boundStatement
@@ -82,7 +83,7 @@ const (
 // is bound anew.
 func Bind(set []Named, c Context) *Bound {
 	home := [arnParts - 1]string{"arn", "aws", "iot", c.Tenant.Region, c.Tenant.Account}
-	b := &Bound{home: strings.Join(home[:], ":") + ":", set: set}
+	b := &Bound{hasThing: c.HasClientID && c.Thing != nil, home: strings.Join(home[:], ":") + ":", set: set}
 	v := &values{c: &c}
 	total := 0
 	for _, p := range set {

@@ -163,26 +163,24 @@ func compileARN(text string, l lexing) arnTemplate {
 	for i := range t.head {
 		t.head[i] = newTemplate(seg[i], l)
 	}
-	t.fixed = t.bindHead(nil)
+	t.fixed, _ = t.bindHead(nil)
 	t.tail = newTemplate(seg[arnParts-1], l)
 	return t
 }
 
-// bindHead makes the head's patterns, or nil if a variable in it has no value.
+// bindHead makes the head's patterns, or gives the variable that has no value.
 // Without values (v is nil) no variable has one.
-func (t *arnTemplate) bindHead(v *values) *[arnParts - 1]pattern {
+func (t *arnTemplate) bindHead(v *values) (h *[arnParts - 1]pattern, lacks *variable) {
 	if t.fixed != nil {
-		return t.fixed
+		return t.fixed, nil
 	}
-	var h [arnParts - 1]pattern
+	h = new([arnParts - 1]pattern)
 	for i := range t.head {
-		p, ok := t.head[i].bind(v)
-		if !ok {
-			return nil
+		if h[i], lacks = t.head[i].bind(v); lacks != nil {
+			return nil, lacks
 		}
-		h[i] = p
 	}
-	return &h
+	return h, nil
 }
 
 // unresolved adds the template's variables without value.
@@ -199,10 +197,13 @@ func (t *arnTemplate) bind(v *values, home *[arnParts - 1]string) boundARN {
 	if t.any || t.broken {
 		return boundARN{any: t.any, dead: t.broken}
 	}
-	tail, ok := t.tail.bind(v)
-	head := t.bindHead(v)
-	if !ok || head == nil {
-		return boundARN{dead: true}
+	head, lacks := t.bindHead(v)
+	if lacks != nil {
+		return boundARN{dead: true, lacks: lacks}
+	}
+	tail, lacks := t.tail.bind(v)
+	if lacks != nil {
+		return boundARN{dead: true, lacks: lacks}
 	}
 	b := boundARN{tail: tail, head: head, home: true}
 	for i := range head {

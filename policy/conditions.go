@@ -201,11 +201,11 @@ func (c *condition) bind(v *values) []bound {
 		out = append(out, bound{arn: a, dead: a.dead})
 	}
 	for i := range c.values {
-		p, ok := c.values[i].bind(v)
+		p, lacks := c.values[i].bind(v)
 		if c.nocase {
 			p = newPattern(fold(p.text))
 		}
-		out = append(out, bound{text: p, dead: !ok})
+		out = append(out, bound{text: p, dead: lacks != nil})
 	}
 	return out
 }

@@ -28,10 +28,7 @@ type Decision struct {
 // explicit Deny wins over every Allow; what no statement allows is denied
 // (policies.md, section 4).
 func (b *Bound) Decide(action, resource string) Decision {
-	r := request{whole: resource}
-	if strings.HasPrefix(resource, b.home) {
-		r.home, r.tail = true, resource[len(b.home):]
-	}
+	r := b.request(resource)
 	id := actionID(action)
 	if id == unknownAction {
 		return b.decideOther(action, r)
@@ -42,6 +39,13 @@ func (b *Bound) Decide(action, resource string) Decision {
 		}
 	}
 	return Decision{Statement: -1, Missing: b.missing[id], bound: b}
+}
+
+func (b *Bound) request(resource string) request {
+	if strings.HasPrefix(resource, b.home) {
+		return request{whole: resource, home: true, tail: resource[len(b.home):]}
+	}
+	return request{whole: resource}
 }
 
 // decideOther judges an action that no index was made for.

@@ -193,11 +193,12 @@ type request struct {
 // one by one, so that no wildcard reaches across a colon: a client id that holds
 // ":topic/secret" cannot make a pattern of one type match another.
 type boundARN struct {
-	any  bool // the pattern is "*"
-	dead bool // a variable has no value: it matches nothing
-	home bool // the first five parts match the tenant's
-	tail pattern
-	head *[arnParts - 1]pattern // for resources elsewhere; nil if any or dead
+	any   bool // the pattern is "*"
+	dead  bool // it matches nothing: it is no ARN, or a variable has no value
+	home  bool // the first five parts match the tenant's
+	tail  pattern
+	head  *[arnParts - 1]pattern // for resources elsewhere; nil if any or dead
+	lacks *variable              // the first one without value
 }
 
 func (b *boundARN) match(r request) bool {

@@ -221,13 +221,13 @@ func reference(s string) (name string, n int) {
 	return s[2:end], end + 1
 }
 
-// bind puts values in the variables' places. It reports false if one has none:
-// policies.md, section 2.3 says that the text then stays and matches nothing
+// bind puts values in the variables' places. It gives the first variable that has
+// none, and then no pattern: policies.md, section 2.3 says that the text then stays and matches nothing
 // that a client may send. A client may well send "${iot:ClientId}" as a text,
 // so such a pattern is taken out instead of being compared.
-func (t *template) bind(v *values) (pattern, bool) {
+func (t *template) bind(v *values) (p pattern, lacks *variable) {
 	if t.parts == nil {
-		return t.whole, true
+		return t.whole, nil
 	}
 	var b strings.Builder
 	for _, p := range t.parts {
@@ -237,11 +237,11 @@ func (t *template) bind(v *values) (pattern, bool) {
 		}
 		text, ok := v.substitute(p.variable)
 		if !ok {
-			return pattern{}, false
+			return pattern{}, p.variable
 		}
 		b.WriteString(text)
 	}
-	return newPattern(b.String()), true
+	return newPattern(b.String()), nil
 }
 
 // unresolved adds the template's variables without value.
