@@ -1,0 +1,53 @@
+package records
+
+import (
+	"context"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/ref"
+)
+
+// PutLink ties two names together. A link that was there keeps its data.
+func (tx *Tx) PutLink(ctx context.Context, t arn.Tenant, k ref.Kind, l ref.Link) (bool, error) {
+	n, err := tx.exec(ctx, "INSERT INTO links (tenant, kind, left_end, right_end, data, created) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+		t.String(), string(k), l.Left, l.Right, l.Data, micros(l.Created))
+	return n > 0, err
+}
+
+// DropLink unties two names, and says whether they were tied.
+func (tx *Tx) DropLink(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (bool, error) {
+	n, err := tx.exec(ctx, "DELETE FROM links WHERE tenant = $1 AND kind = $2 AND left_end = $3 AND right_end = $4",
+		t.String(), string(k), left, right)
+	return n > 0, err
+}
+
+// Lefts gives what is tied to the right name, ordered by the left one.
+func (tx *Tx) Lefts(ctx context.Context, t arn.Tenant, k ref.Kind, right string, p ref.Page) ([]ref.Link, string, error) {
+	return tx.links(ctx, t, k, "right_end", "left_end", right, p)
+}
+
+// Rights gives what is tied to the left name, ordered by the right one.
+func (tx *Tx) Rights(ctx context.Context, t arn.Tenant, k ref.Kind, left string, p ref.Page) ([]ref.Link, string, error) {
+	return tx.links(ctx, t, k, "left_end", "right_end", left, p)
+}
+
+func (tx *Tx) links(ctx context.Context, t arn.Tenant, k ref.Kind, fixed, free, name string, p ref.Page) ([]ref.Link, string, error) {
+	l := list{
+		name:  "links by " + fixed,
+		query: "SELECT left_end, right_end, data, created FROM links WHERE tenant = $1 AND kind = $2 AND " + fixed + " = $3",
+		args:  []any{t.String(), string(k), name},
+		order: []string{free},
+	}
+	var (
+		r       ref.Link
+		created int64
+	)
+	return pages(ctx, tx, l, p, []any{&r.Left, &r.Right, &r.Data, &created}, func() (ref.Link, mark, bool, error) {
+		r.Created = moment(created)
+		at := r.Left
+		if free == "right_end" {
+			at = r.Right
+		}
+		return r, mark{at}, true, nil
+	})
+}

@@ -1,0 +1,105 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/store/internal/records"
+)
+
+// A turn is the writer's connection as the job under way sees it: the first
+// write sets a savepoint, unless there is nothing yet that it would protect.
+type turn writer
+
+func (t *turn) mark() error {
+	if t.wrote {
+		return nil
+	}
+	if t.kept {
+		if err := t.conn.run(savepoint); err != nil {
+			return err
+		}
+		t.marked = true
+	}
+	t.wrote = true
+	return nil
+}
+
+// Exec is conn.Exec after the mark.
+func (t *turn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := t.mark(); err != nil {
+		return 0, err
+	}
+	return t.conn.Exec(ctx, query, args...)
+}
+
+// ExecEach is conn.ExecEach after the mark.
+func (t *turn) ExecEach(ctx context.Context, query string, lists [][]any) error {
+	if err := t.mark(); err != nil {
+		return err
+	}
+	return t.conn.ExecEach(ctx, query, lists)
+}
+
+// Query sees what the group wrote so far: that commits with it, or fails with
+// it.
+func (t *turn) Query(ctx context.Context, query string, args, dest []any, each func() error) error {
+	return t.conn.Query(ctx, query, args, dest, each)
+}
+
+var _ records.Conn = (*turn)(nil)
+
+// finish commits the group and tells its callers.
+func (w *writer) finish() {
+	err := w.commit()
+	updates := int64(0)
+	for i, r := range w.group {
+		if err != nil {
+			r.err = err
+		} else if r.err == nil && r.turn.Load() == taken && !r.exited && r.panicked == nil {
+			updates++
+		}
+		w.group[i] = nil
+		close(r.done)
+	}
+	if err == nil && w.kept {
+		w.db.commits.Add(1)
+		w.db.updates.Add(updates)
+	}
+	if err == nil && len(w.events) > 0 {
+		w.db.poke()
+	}
+	clear(w.events)
+	w.group, w.next, w.events, w.open, w.kept = w.group[:0], 0, w.events[:0], false, false
+}
+
+// commit makes the group durable, or fails and leaves nothing of it.
+func (w *writer) commit() error {
+	err := w.conn.broken
+	if err == nil && len(w.events) > 0 {
+		err = w.post()
+	}
+	if err == nil && w.open {
+		err = w.conn.run(commit)
+	}
+	if err == nil {
+		return nil
+	}
+	w.conn.run(rollback) // SQLite may have done so itself; that it then refuses is well
+	w.conn.broken = nil
+	if !fault.Is(err, fault.Unavailable) {
+		err = fault.Wrap(fault.Internal, err, "The commit failed and nothing was stored; try again.")
+	}
+	return err
+}
+
+// post writes the group's events as one row of the outbox.
+func (w *writer) post() error {
+	body, err := records.PackEvents(w.events)
+	if err != nil {
+		return err
+	}
+	_, err = w.conn.Exec(context.Background(), "INSERT INTO outbox (count, body) VALUES ($1, $2)", int64(len(w.events)), body)
+	w.kept = true
+	return err
+}

@@ -1,0 +1,233 @@
+package sqlite
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/store/internal/records"
+)
+
+// groupLimit bounds how many functions share a commit, and with it what a
+// failed commit undoes.
+const groupLimit = 256
+
+// A job is what the writer does for one caller.
+type job func(context.Context, records.Conn, *records.Tx) error
+
+// A request is one call of Update. The caller owns it until the writer takes
+// it; the writer fills the outcome and closes done.
+type request struct {
+	ctx  context.Context
+	job  job
+	turn atomic.Int32
+	done chan struct{}
+
+	err      error
+	panicked any  // what the job panicked with
+	exited   bool // the job ended its goroutine, as t.FailNow does
+}
+
+// The states of request.turn.
+const (
+	waiting int32 = iota
+	taken         // the writer runs it
+	left          // the caller's context ended first
+)
+
+// A writer owns the connection that writes. Its goroutine takes what waits,
+// runs one job after the other in one transaction, and commits them together.
+//
+// A job that fails is rolled back to where it began, and its neighbours do not
+// notice. Every caller hears of its outcome after the commit, the failed ones
+// too: their reasons may lie in what a neighbour wrote.
+type writer struct {
+	db   *DB
+	conn *conn
+
+	mu      sync.Mutex // guards queue and closed
+	queue   []*request
+	closed  bool
+	wake    chan struct{} // holds a token while queue or closed is news
+	stopped chan struct{}
+
+	// The group under way; the writer's goroutine alone touches it.
+	group  []*request
+	next   int           // the job to run
+	open   bool          // a transaction is open
+	kept   bool          // it holds what a job before this one wrote
+	marked bool          // the savepoint of this job is set
+	wrote  bool          // this job wrote
+	events []event.Event // of the jobs that succeeded
+}
+
+func newWriter(db *DB, c *conn) *writer {
+	return &writer{db: db, conn: c, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+}
+
+// update puts a job into the queue and waits for its outcome. The caller's
+// context counts until the job's turn has come.
+func (w *writer) update(ctx context.Context, j job) error {
+	if err := ctx.Err(); err != nil {
+		return callerLeft(err)
+	}
+	r := &request{ctx: ctx, job: j, done: make(chan struct{})}
+	if !w.enqueue(r) {
+		return errClosed()
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.turn.CompareAndSwap(waiting, left) {
+			return callerLeft(ctx.Err())
+		}
+		<-r.done
+	}
+	switch {
+	case r.panicked != nil:
+		panic(r.panicked)
+	case r.exited:
+		runtime.Goexit()
+	}
+	return r.err
+}
+
+func (w *writer) enqueue(r *request) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.queue = append(w.queue, r)
+	w.ring()
+	return true
+}
+
+func (w *writer) ring() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop refuses new jobs, lets the queued ones finish and ends the goroutine.
+func (w *writer) stop() {
+	w.mu.Lock()
+	w.closed = true
+	w.ring()
+	w.mu.Unlock()
+	<-w.stopped
+}
+
+// run is the writer's goroutine. A job that ends the goroutine it runs on ends
+// this one; another then goes on with the group.
+func (w *writer) run() {
+	over := false
+	defer func() {
+		if over {
+			close(w.stopped)
+		} else {
+			go w.run()
+		}
+	}()
+	for w.next < len(w.group) || w.take() {
+		for w.next < len(w.group) {
+			w.next++
+			w.serve(w.group[w.next-1])
+		}
+		w.finish()
+	}
+	over = true
+}
+
+// take waits for requests and makes them the group, or says that the store
+// was closed and nothing waits any more.
+func (w *writer) take() bool {
+	for {
+		w.mu.Lock()
+		n := min(len(w.queue), groupLimit)
+		w.group, w.next = append(w.group[:0], w.queue[:n]...), 0
+		w.queue = append(w.queue[:0], w.queue[n:]...)
+		closed := w.closed
+		w.mu.Unlock()
+		if n > 0 {
+			return true
+		}
+		if closed {
+			return false
+		}
+		<-w.wake
+	}
+}
+
+// serve runs one job in its turn.
+func (w *writer) serve(r *request) {
+	if !r.turn.CompareAndSwap(waiting, taken) {
+		return
+	}
+	if r.err = w.begin(); r.err != nil {
+		return
+	}
+	w.wrote, w.marked = false, false
+	tx := records.New((*turn)(w), w.db.now)
+	returned := false
+	defer func() {
+		events := tx.End()
+		if !returned {
+			r.panicked = recover()
+			r.exited = r.panicked == nil
+		}
+		if returned && r.err == nil {
+			w.events = append(w.events, events...)
+			w.keep()
+		} else {
+			w.undo()
+		}
+	}()
+	r.err = r.job(context.WithoutCancel(r.ctx), (*turn)(w), tx)
+	returned = true
+}
+
+// begin opens the group's transaction if none is open. After an error that
+// broke it nothing runs any more.
+func (w *writer) begin() error {
+	if w.open || w.conn.broken != nil {
+		return w.conn.broken
+	}
+	if err := w.conn.run(beginNow); err != nil {
+		return err
+	}
+	w.open = true
+	return nil
+}
+
+// keep joins what the job wrote to the group.
+func (w *writer) keep() {
+	if w.marked {
+		w.must(keep)
+	}
+	w.kept = w.kept || w.wrote
+}
+
+// undo takes back what the job wrote: to its savepoint, or wholly where
+// nothing of a neighbour would go with it.
+func (w *writer) undo() {
+	switch {
+	case w.conn.broken != nil || !w.wrote:
+	case w.marked:
+		w.must(undo)
+		w.must(keep)
+	default:
+		w.must(rollback)
+		w.open = false
+	}
+}
+
+// must runs a statement whose failure leaves the transaction in doubt.
+func (w *writer) must(query string) {
+	if err := w.conn.run(query); err != nil && w.conn.broken == nil {
+		w.conn.broken = err
+	}
+}
