@@ -72,7 +72,7 @@ type packetSet uint16
 
 func (s packetSet) has(t Type) bool { return s&(1<<t) != 0 }
 
-// on names the packets of a row in the tables of the standard.
+// The packets that stand together in the rows of the tables 2-4 and 2-6.
 const (
 	onWill        packetSet = 1 << will
 	onConnect     packetSet = 1 << CONNECT

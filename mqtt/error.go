@@ -11,7 +11,7 @@ type Error struct {
 	Code ReasonCode
 
 	// Text is a sentence that names the packet, the field and what was
-	// expected. It repeats no content of the packet.
+	// expected. It repeats no text of the packet.
 	Text string
 
 	// Version is the version the packet was read or written in; zero if the

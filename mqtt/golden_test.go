@@ -193,6 +193,24 @@ func TestOtherFormsAreReadToo(t *testing.T) {
 	}
 }
 
+func TestAConnectSpeaksTheVersionItNames(t *testing.T) {
+	minimal := mqtt.Connect{ClientID: "a", CleanStart: true, KeepAlive: 60}
+	for name, c := range map[string]struct{ named, v mqtt.Version }{
+		"5-connect-minimal":   {0, mqtt.V5},
+		"311-connect-minimal": {mqtt.V311, mqtt.V5},
+	} {
+		p := minimal
+		p.Version = c.named
+		_, want := goldenBytes(t, name)
+		if got := written(t, &p, c.v); !bytes.Equal(got, want) {
+			t.Errorf("%d and %d: got % x, want % x", c.named, c.v, got, want)
+		}
+		if got, err := mqtt.Decode(want[0], want[2:], mqtt.V5); err != nil || got.(*mqtt.Connect).Version != mqtt.Version(want[8]) {
+			t.Errorf("%s is read as %+v, %v", name, got, err)
+		}
+	}
+}
+
 // What 3.1.1 cannot say is left out, not refused.
 func TestIn311WhatItCannotSayIsLeftOut(t *testing.T) {
 	props := mqtt.Properties{ReasonString: mqtt.Some("why"), User: []mqtt.UserProperty{{Key: "k", Value: "v"}}}

@@ -167,7 +167,7 @@ func decode(first byte, c cursor, v Version) (Packet, error) {
 		v = con.speaks(v)
 	}
 	if c.err == nil && len(c.rest) > 0 {
-		c.err = malformed(c.t, "%d bytes follow its last field.", len(c.rest))
+		c.err = malformed(c.t, "bytes follow its last field: %d of them.", len(c.rest))
 	}
 	if c.err == nil {
 		c.err = p.check(v)

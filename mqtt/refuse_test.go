@@ -27,8 +27,8 @@ var refused = []struct {
 	{"UNSUBSCRIBE has flags 2", mqtt.V5, `a0 06 00 01 00 00 01 "a"`, mqtt.MalformedPacket, "UNSUBSCRIBE: the flags"},
 	{"PINGREQ has no flags", mqtt.V5, `c1 00`, mqtt.MalformedPacket, "PINGREQ: the flags"},
 	{"AUTH has no flags", mqtt.V5, `f1 00`, mqtt.MalformedPacket, "AUTH: the flags"},
-	{"PINGREQ has no body", mqtt.V311, `c0 01 00`, mqtt.MalformedPacket, "1 bytes follow"},
-	{"a 3.1.1 DISCONNECT has no body", mqtt.V311, `e0 01 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"PINGREQ has no body", mqtt.V311, `c0 01 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
+	{"a 3.1.1 DISCONNECT has no body", mqtt.V311, `e0 01 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 	{"the first packet is CONNECT", 0, `c0 00`, mqtt.ProtocolError, "must be CONNECT"},
 	{"an unknown version has only CONNECT", 3, `c0 00`, mqtt.ProtocolError, "must be CONNECT"},
 
@@ -50,7 +50,7 @@ var refused = []struct {
 	{"the user name is missing", 0, `10 0d 00 04 "MQTT" 04 82 00 3c 00 01 "a"`, mqtt.MalformedPacket, "user name needs"},
 	{"the client identifier is not UTF-8", 0, `10 0d 00 04 "MQTT" 04 02 00 3c 00 01 ff`, mqtt.MalformedPacket, "client identifier is not well-formed"},
 	{"the user name has a null character", 0, `10 10 00 04 "MQTT" 04 82 00 3c 00 01 "a" 00 01 00`, mqtt.MalformedPacket, "user name contains the character U+0000"},
-	{"bytes follow the password", 0, `10 0e 00 04 "MQTT" 04 02 00 3c 00 01 "a" 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"bytes follow the password", 0, `10 0e 00 04 "MQTT" 04 02 00 3c 00 01 "a" 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 	{"authentication data without a method", 0, `10 12 00 04 "MQTT" 05 02 00 3c 04 16 00 01 00 00 01 "a"`, mqtt.ProtocolError, "no authentication method"},
 	{"a will property in CONNECT", 0, `10 13 00 04 "MQTT" 05 02 00 3c 05 18 00 00 00 01 00 01 "a"`, mqtt.MalformedPacket, "CONNECT: it cannot carry the will delay"},
 	{"a CONNECT property in the will", 0, `10 17 00 04 "MQTT" 05 06 00 3c 00 00 01 "a" 03 21 00 01 00 01 "t" 00 00`, mqtt.MalformedPacket, "CONNECT will: it cannot carry the receive maximum"},
@@ -63,7 +63,7 @@ var refused = []struct {
 	{"a reserved acknowledge flag", mqtt.V311, `20 02 02 00`, mqtt.MalformedPacket, "acknowledge flag"},
 	{"a session is present and refused", mqtt.V311, `20 02 01 05`, mqtt.ProtocolError, "session is present"},
 	{"a return code of 3.1.1 above 5", mqtt.V311, `20 02 00 06`, mqtt.ProtocolError, "0x06"},
-	{"a 3.1.1 CONNACK with properties", mqtt.V311, `20 03 00 00 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"a 3.1.1 CONNACK with properties", mqtt.V311, `20 03 00 00 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 	{"a reason code that CONNACK does not have", mqtt.V5, `20 03 00 8d 00`, mqtt.ProtocolError, "0x8D"},
 	{"a CONNACK without properties", mqtt.V5, `20 02 00 00`, mqtt.MalformedPacket, "property length"},
 	{"an older server refuses MQTT 5", mqtt.V5, `20 02 00 01`, mqtt.UnsupportedProtocolVersion, "refuses MQTT 5"},
@@ -107,11 +107,11 @@ var refused = []struct {
 	// PUBACK, PUBREC, PUBREL, PUBCOMP (MQTT 5.0, 3.4 to 3.7).
 	{"PUBACK of identifier 0", mqtt.V311, `40 02 00 00`, mqtt.ProtocolError, "identifier is zero"},
 	{"PUBACK of half an identifier", mqtt.V5, `40 01 00`, mqtt.MalformedPacket, "needs 2 bytes"},
-	{"PUBACK with a code in 3.1.1", mqtt.V311, `40 03 00 01 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"PUBACK with a code in 3.1.1", mqtt.V311, `40 03 00 01 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 	{"PUBACK with a code of its own", mqtt.V5, `40 03 00 01 77`, mqtt.ProtocolError, "0x77"},
 	{"PUBREC with the code of PUBREL", mqtt.V5, `50 03 00 01 92`, mqtt.ProtocolError, "0x92"},
 	{"PUBREL with the code of PUBREC", mqtt.V5, `62 03 00 01 10`, mqtt.ProtocolError, "0x10"},
-	{"PUBCOMP with bytes after its properties", mqtt.V5, `70 05 00 01 00 00 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"PUBCOMP with bytes after its properties", mqtt.V5, `70 05 00 01 00 00 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 
 	// SUBSCRIBE and SUBACK (MQTT 5.0, 3.8 and 3.9).
 	{"the truncated SUBSCRIBE that broke another server", mqtt.V5, `82 05 00 01 00 00 01`, mqtt.MalformedPacket, "topic filter needs 1 bytes where 0"},
@@ -136,7 +136,7 @@ var refused = []struct {
 	{"UNSUBSCRIBE without a filter", mqtt.V311, `a2 02 00 01`, mqtt.ProtocolError, "no topic filter"},
 	{"UNSUBSCRIBE of identifier 0", mqtt.V5, `a2 06 00 00 00 00 01 "a"`, mqtt.ProtocolError, "identifier is zero"},
 	{"UNSUBSCRIBE with half a filter", mqtt.V311, `a2 05 00 01 00 02 "a"`, mqtt.MalformedPacket, "topic filter needs"},
-	{"UNSUBACK with codes in 3.1.1", mqtt.V311, `b0 03 00 01 00`, mqtt.MalformedPacket, "1 bytes follow"},
+	{"UNSUBACK with codes in 3.1.1", mqtt.V311, `b0 03 00 01 00`, mqtt.MalformedPacket, "bytes follow its last field: 1"},
 	{"UNSUBACK without a code", mqtt.V5, `b0 03 00 01 00`, mqtt.ProtocolError, "no reason code"},
 
 	// DISCONNECT and AUTH (MQTT 5.0, 3.14 and 3.15).
