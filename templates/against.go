@@ -285,20 +285,3 @@ func (d *difference) compareBilling() error {
 	d.say("It joins billing group %s.", want)
 	return nil
 }
-
-// Against says which status a certificate with the given one gets. One that
-// waits for its activation always gets the template's, whatever the setting
-// says (templates.md, section 2.4). The other errors are Conflict.
-func (p *CertificatePlan) Against(status string) (string, error) {
-	switch {
-	case status == "PENDING_ACTIVATION" || p.Override == Replace:
-		return p.Status, nil
-	case p.Override == DoNothing:
-		return status, nil
-	case p.Override == Fail:
-		return "", fault.New(fault.Conflict, "Status conflicts with Status in Template: the certificate exists already, and its OverrideSettings say FAIL.")
-	case status != p.Status:
-		return "", fault.New(fault.Conflict, "Status conflicts with Status in Template: the certificate is %s, the template says %s, and its OverrideSettings do not say what to do.", status, p.Status)
-	}
-	return status, nil
-}

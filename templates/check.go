@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/slipway-iot/slipway/arn"
 )
 
 // A rule is what a value has to be after evaluation (templates.md, section 2).
@@ -24,7 +26,7 @@ var (
 	csrText      = &rule{what: "a signing request: 1 to 4096 characters", ok: within(1, 4096), hidden: true}
 	pemText      = &rule{what: "a certificate: 1 to 65536 characters", ok: within(1, 65536), hidden: true}
 	documentText = &rule{what: "a policy document", ok: within(1, maxRendered), hidden: true}
-	configText   = &rule{what: "text without control characters", ok: isConfig}
+	configText   = &rule{what: "printable text", ok: isConfig}
 	anything     = &rule{ok: func(string) bool { return true }}
 	statusWord   = &rule{what: "ACTIVE or INACTIVE", ok: isOne(strings.EqualFold, Active, Inactive)}
 	attachWord   = &rule{what: "NON_EXCLUSIVE_THING or EXCLUSIVE_THING", ok: isOne(same, NonExclusive, Exclusive)}
@@ -38,8 +40,8 @@ func isAttribute(s string) bool  { return sized(s, 0, 800) && only(s, "_.,@/:#=[
 func isAttributeName(s string) bool { return sized(s, 1, 128) && only(s, "_.,@/:#-") }
 
 func isCertID(s string) bool {
-	s = strings.TrimPrefix(s, "0x")
-	return len(s) == 64 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+	_, err := arn.ParseCertID(s)
+	return err == nil
 }
 
 // isConfig holds for what a device can be told: line ends and tabs are part of

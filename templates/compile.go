@@ -74,7 +74,7 @@ func spelled(v *strict.Value, what string, proper func(string) string, known []s
 	out := map[string]*strict.Value{}
 	for _, m := range v.Members {
 		key := proper(m.Key)
-		if !isOne(same, known...)(key) {
+		if !slices.Contains(known, key) {
 			return nil, bad(m.Value, "unknown %s; expected one of %s.", what, strings.Join(known, ", "))
 		}
 		if out[key] != nil {

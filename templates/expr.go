@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -218,5 +219,5 @@ func (p split) list(s *scope) ([]string, error) {
 
 // wrong is an error of evaluation at one place of the template.
 func wrong(where, format string, args ...any) *fault.Error {
-	return fault.New(fault.InvalidParameters, where+": "+format+".", args...)
+	return fault.New(fault.InvalidParameters, "%s: %s.", where, fmt.Sprintf(format, args...))
 }

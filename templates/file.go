@@ -3,6 +3,7 @@ package templates
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -93,7 +94,7 @@ type fileReader struct{ err error }
 
 func (r *fileReader) fail(v *strict.Value, format string, args ...any) {
 	if r.err == nil {
-		r.err = fault.New(fault.InvalidRequest, place(v)+": "+format, args...)
+		r.err = fault.New(fault.InvalidRequest, "%s: %s", place(v), fmt.Sprintf(format, args...))
 	}
 }
 

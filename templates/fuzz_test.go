@@ -48,6 +48,23 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func FuzzParseFile(f *testing.F) {
+	for _, body := range seeds(f) {
+		f.Add([]byte(body))
+		f.Add([]byte(`{"templateName":"n","enabled":true,"tags":[{"Key":"k","Value":"v"}],"preProvisioningHook":{"targetArn":"a"},"templateBody":` + body + `}`))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := ParseFile(data)
+		if err != nil {
+			mustBe(t, err, fault.InvalidRequest)
+			return
+		}
+		if _, err := file.Template(); err != nil {
+			mustBe(t, err, fault.InvalidRequest)
+		}
+	})
+}
+
 func FuzzRender(f *testing.F) {
 	for i, body := range seeds(f) {
 		f.Add(body, uint8(i%3), "S", "A1", "AWS::IoT::Certificate::CommonName", "dev-1")

@@ -17,17 +17,6 @@ type Plan struct {
 	Names map[string]string `json:"names"`
 }
 
-// An Override says what becomes of a property of a resource that exists
-// already. The empty one stands for a setting the template does not make.
-type Override string
-
-const (
-	DoNothing Override = "DO_NOTHING" // keep what there is
-	Replace   Override = "REPLACE"    // what the template says, and nothing else
-	Merge     Override = "MERGE"      // what there is and what the template says
-	Fail      Override = "FAIL"       // refuse to touch a resource that exists
-)
-
 // A ThingPlan is the thing as the template wants it. The Given members tell a
 // property that the template leaves out from one that is empty.
 type ThingPlan struct {
@@ -40,13 +29,6 @@ type ThingPlan struct {
 	GroupsGiven     bool              `json:"groupsGiven"`
 	BillingGroup    string            `json:"billingGroup,omitempty"`
 	Override        ThingOverride     `json:"override"`
-}
-
-// ThingOverride holds the OverrideSettings of a thing.
-type ThingOverride struct {
-	Attributes Override `json:"attributes,omitempty"`
-	Type       Override `json:"type,omitempty"`
-	Groups     Override `json:"groups,omitempty"`
 }
 
 // A CertificatePlan names the certificate in one of three ways and says what

@@ -129,6 +129,9 @@ func (s *scope) planCertificate(plan *Plan) error {
 	}); err != nil {
 		return err
 	}
+	if id, err := arn.ParseCertID(p.ID); err == nil {
+		p.ID = string(id) // in the registry's own spelling
+	}
 	if status != "" {
 		p.Status = strings.ToUpper(status)
 	}
