@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/attempts"
+	"github.com/slipway-iot/slipway/bus/local"
+	"github.com/slipway-iot/slipway/ca"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/client"
+	"github.com/slipway-iot/slipway/functions"
+	"github.com/slipway-iot/slipway/functions/allowlist"
+	"github.com/slipway-iot/slipway/internal/seal"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/policy"
+	"github.com/slipway-iot/slipway/provision"
+	"github.com/slipway-iot/slipway/sim"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/store/sqlite"
+	"github.com/slipway-iot/slipway/templates"
+	"github.com/slipway-iot/slipway/tenants"
+	"github.com/slipway-iot/slipway/wire"
+)
+
+// A rig is a whole gateway over SQLite, with a clock that tests can move.
+type rig struct {
+	t       *testing.T
+	db      store.DB
+	ca      *ca.CA
+	gateway *Gateway
+	engine  *provision.Service
+	names   *fixedNames
+	journal *memoryJournal
+	plain   string // address of the plain port
+	alpn    string
+	other   arn.Tenant
+
+	mu    sync.Mutex
+	shift time.Duration
+}
+
+func (r *rig) now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.shift)
+}
+
+func (r *rig) advance(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shift += d
+}
+
+// fixedNames: localhost is the default tenant, other.localhost another one.
+type fixedNames struct {
+	tenants map[string]arn.Tenant
+	shown   *tls.Certificate
+}
+
+func (n *fixedNames) Tenant(name string) (arn.Tenant, bool)        { t, ok := n.tenants[name]; return t, ok }
+func (n *fixedNames) Certificate(string) (*tls.Certificate, error) { return n.shown, nil }
+func (n *fixedNames) Known() []string                              { return []string{"localhost", "other.localhost"} }
+func (n *fixedNames) Tenants() []arn.Tenant                        { return []arn.Tenant{arn.Default} }
+
+type memoryJournal struct {
+	mu  sync.Mutex
+	all []*attempts.Attempt
+	new chan struct{}
+}
+
+func (j *memoryJournal) Record(a *attempts.Attempt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.all = append(j.all, a)
+	close(j.new)
+	j.new = make(chan struct{})
+}
+
+func (j *memoryJournal) Stranger(_, _ string, a *attempts.Attempt) { j.Record(a) }
+
+// await gives the first attempt that satisfies want, waiting for it.
+func (j *memoryJournal) await(t *testing.T, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		j.mu.Lock()
+		for _, a := range j.all {
+			if want(a) {
+				j.mu.Unlock()
+				return a
+			}
+		}
+		changed := j.new
+		j.mu.Unlock()
+		select {
+		case <-changed:
+		case <-limit:
+			t.Fatalf("no attempt: %s", what)
+		}
+	}
+}
+
+func newRig(t *testing.T, limits Limits) *rig {
+	t.Helper()
+	r := &rig{t: t, other: arn.Tenant{Account: "111122223333", Region: "us-east-1"}}
+	r.journal = &memoryJournal{new: make(chan struct{})}
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, sqlite.Options{Now: r.now})
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	r.db = db
+	dir := t.TempDir()
+	key, _, err := seal.Open(dir, "", rand.Reader)
+	must(t, err)
+	r.ca, err = ca.Open(ca.Config{Dir: dir + "/ca", Seal: key, Now: r.now, Rand: rand.Reader})
+	must(t, err)
+	shown, err := r.ca.ServerCertificate([]string{"localhost", "other.localhost", "127.0.0.1"})
+	must(t, err)
+	r.names = &fixedNames{tenants: map[string]arn.Tenant{"localhost": arn.Default, "127.0.0.1": arn.Default, "other.localhost": r.other}, shown: shown}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	set := functions.NewSet(func(_ context.Context, _ arn.Tenant, name string) (*functions.Spec, error) {
+		if name != "factory" {
+			return nil, nil
+		}
+		return &functions.Spec{Name: name, Kind: functions.Allowlist, CSV: "SerialNumber\nA1\nA2\nA3\n"}, nil
+	}, map[string]functions.Opener{functions.Allowlist: allowlist.Open})
+	t.Cleanup(func() { set.Close() })
+	r.engine = &provision.Service{
+		DB: db, CA: r.ca, Keys: ca.NewKeyPool(1, 1), Functions: set, Reserved: func(n string) bool { return n == "localhost" },
+		Now: r.now, Rand: rand.Reader, Log: log,
+	}
+	r.gateway = New(Config{DB: db, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
+	t.Cleanup(r.gateway.Close)
+	r.plain = r.serve(Plain)
+	r.alpn = r.serve(ByALPN)
+	r.follow()
+	r.update(func(ctx context.Context, tx store.Tx) error {
+		for _, tn := range []arn.Tenant{arn.Default, r.other} {
+			if _, err := tenants.Ensure(ctx, tx, tn, r.now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return r
+}
+
+func (r *rig) serve(mode Mode) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(r.t, err)
+	go r.gateway.Serve(ln, mode)
+	return ln.Addr().String()
+}
+
+// follow carries the outbox to the gateway, as the server does.
+func (r *rig) follow() {
+	bus := &local.Bus{}
+	bus.Subscribe(r.gateway.Follow)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	r.t.Cleanup(func() { stop(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.db.Committed():
+			}
+			events, position, err := r.db.Outbox(ctx, 1000)
+			if err == nil && len(events) > 0 {
+				bus.Publish(events)
+				r.db.Forget(ctx, position)
+			}
+		}
+	}()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rig) update(f func(context.Context, store.Tx) error) {
+	r.t.Helper()
+	must(r.t, r.db.Update(context.Background(), f))
+}
+
+// fleet makes the template, with a policy for its devices.
+func (r *rig) fleet(name, body, hook string, tags map[string]string) {
+	r.t.Helper()
+	r.update(func(ctx context.Context, tx store.Tx) error {
+		if err := policy.Ensure(ctx, tx, arn.Default, "device", devicePolicy, r.now()); err != nil {
+			return err
+		}
+		rec := &templates.Record{Tenant: arn.Default, Name: name, Type: templates.FleetProvisioning, Enabled: true,
+			RoleARN: "arn:aws:iam::000000000000:role/provisioning", Default: 1, Next: 2, Created: r.now(), Modified: r.now(), Tags: tags,
+			Versions: []templates.VersionRecord{{ID: 1, Body: body, Created: r.now()}}}
+		if hook != "" {
+			rec.Hook = &templates.HookRecord{PayloadVersion: "2020-04-01", TargetARN: "arn:aws:lambda:us-east-1:000000000000:function:" + hook}
+		}
+		return tx.PutTemplate(ctx, rec)
+	})
+}
+
+const devicePolicy = `{"Version":"2012-10-17","Statement":[
+ {"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:*:*:client/${iot:Connection.Thing.ThingName}"},
+ {"Effect":"Allow","Action":["iot:Publish","iot:Receive"],"Resource":["arn:aws:iot:*:*:topic/dt/*","arn:aws:iot:*:*:topic/$aws/certificates/*"]},
+ {"Effect":"Allow","Action":"iot:Subscribe","Resource":"arn:aws:iot:*:*:topicfilter/dt/*"}]}`
+
+const fleetBody = `{"Parameters":{"SerialNumber":{"Type":"String"}},"Resources":{
+ "thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":{"Fn::Join":["-",["lock",{"Ref":"SerialNumber"}]]},"AttributePayload":{"serial":{"Ref":"SerialNumber"}}}},
+ "certificate":{"Type":"AWS::IoT::Certificate","Properties":{"CertificateId":{"Ref":"AWS::IoT::Certificate::Id"},"Status":"Active"}},
+ "policy":{"Type":"AWS::IoT::Policy","Properties":{"PolicyName":"device"}}},
+ "DeviceConfiguration":{"site":"lab"}}`
+
+// claim makes a claim for the template.
+func (r *rig) claim(template string, validFor time.Duration) (tls.Certificate, *certs.Certificate) {
+	r.t.Helper()
+	c, key, _, err := r.engine.Claim(context.Background(), arn.Default, provision.NewClaim{Template: template, ValidFor: validFor, MadeBy: "test"})
+	must(r.t, err)
+	pair, err := tls.X509KeyPair([]byte(c.PEM), []byte(key))
+	must(r.t, err)
+	return pair, c
+}
+
+// device makes an ACTIVE certificate with the given policy documents, attached
+// to a thing when one is named.
+func (r *rig) device(thing string, documents ...string) (tls.Certificate, arn.CertID) {
+	r.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(r.t, err)
+	csr, err := sim.CSR(key, "device")
+	must(r.t, err)
+	c, err := r.engine.IssueFromCSR(context.Background(), arn.Default, string(csr), true)
+	must(r.t, err)
+	r.attach(c.ID, thing, documents...)
+	leaf, err := tls.X509KeyPair([]byte(c.PEM), keyPEM(r.t, key))
+	must(r.t, err)
+	return leaf, c.ID
+}
+
+func (r *rig) options(cert tls.Certificate, clientID string, v mqtt.Version) client.Options {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(r.ca.ServerRootPEM())
+	return client.Options{Address: r.plain, ServerName: "localhost", Roots: roots, Cert: cert, ClientID: clientID, Version: v, Timeout: 10 * time.Second}
+}
+
+func (r *rig) sim(cert tls.Certificate, template, serial string, f wire.Format, v mqtt.Version) *sim.Device {
+	return &sim.Device{Connect: r.options(cert, "boot-"+serial, v), Template: template,
+		Parameters: map[string]string{"SerialNumber": serial}, Format: f}
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/slipway-iot/slipway/store"
+)
+
+// observe shows what is read when Prometheus asks.
+func (s *Server) observe() {
+	m := s.metrics
+	m.Gauge("slipway_key_pool_depth", "RSA-2048 keys made ahead.", func() float64 { return float64(s.keys.Depth()) })
+	m.Counter("slipway_key_pool_misses_total", "RSA-2048 keys made while a device waited.", func() float64 { return float64(s.keys.Misses()) })
+	m.Counter("slipway_store_commits_total", "Commits on disk.", func() float64 { return float64(s.db.Stats().Commits) })
+	m.Counter("slipway_store_updates_total", "Transactions committed; divided by commits: the batch size.", func() float64 { return float64(s.db.Stats().Updates) })
+	m.Counter("slipway_store_retries_total", "Transactions run again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) })
+	m.Gauge("slipway_ca_expiry_seconds", "Seconds until the first CA certificate expires.", func() float64 { return s.ca.ExpiresAt().Sub(s.cfg.Now()).Seconds() })
+	m.Labelled("slipway_certificates_expiring", "ACTIVE certificates that expire within so many days.", "days",
+		[]string{"0", "1", "7", "30", "90"}, s.expiring)
+}
+
+func (s *Server) expiring() []float64 {
+	day := 24 * time.Hour
+	now := s.cfg.Now()
+	before := []time.Time{now, now.Add(day), now.Add(7 * day), now.Add(30 * day), now.Add(90 * day)}
+	var counts []int64
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // a scrape has no context to give
+	defer cancel()
+	err := s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		counts, err = tx.ExpiringCertificates(ctx, before)
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	out := make([]float64, len(counts))
+	for i, n := range counts {
+		out[i] = float64(n)
+	}
+	return out
+}
+
+// controlHandler serves metrics and health beside the control API.
+func (s *Server) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/metrics", "/healthz", "/readyz":
+			mux.ServeHTTP(w, r)
+		default: // never through ServeMux, which redirects // and ..
+			s.control.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := s.db.Ping(r.Context()); err != nil {
+		http.Error(w, "the store cannot be reached", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}

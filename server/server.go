@@ -1,0 +1,395 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/bus/local"
+	"github.com/slipway-iot/slipway/ca"
+	"github.com/slipway-iot/slipway/control"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/functions"
+	"github.com/slipway-iot/slipway/functions/allowlist"
+	httpfn "github.com/slipway-iot/slipway/functions/http"
+	"github.com/slipway-iot/slipway/functions/process"
+	"github.com/slipway-iot/slipway/gateway"
+	"github.com/slipway-iot/slipway/internal/metrics"
+	"github.com/slipway-iot/slipway/internal/seal"
+	"github.com/slipway-iot/slipway/journal"
+	"github.com/slipway-iot/slipway/provision"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/store/postgres"
+	"github.com/slipway-iot/slipway/store/sqlite"
+)
+
+// Server is one node.
+type Server struct {
+	cfg       Config
+	seal      *seal.Key
+	newUnlock bool
+	db        store.DB
+	ca        *ca.CA
+	keys      *ca.KeyPool
+	hosts     *hosts
+	functions *functions.Set
+	provision *provision.Service
+	journal   *journal.Journal
+	gateway   *gateway.Gateway
+	control   *control.Server
+	metrics   *metrics.Metrics
+	bus       *local.Bus
+
+	listeners map[string]net.Listener
+	endpoints Endpoints
+	ready     chan struct{}
+	closing   sync.Once
+}
+
+// Endpoints is where a running server is reached; DATA/endpoints.json holds
+// it.
+type Endpoints struct {
+	MQTT    string `json:"mqtt"`
+	ALPN    string `json:"alpn,omitempty"`
+	Control string `json:"control"`
+	Host    string `json:"host"`
+	RootCA  string `json:"rootCA"`
+}
+
+// EndpointsFile is written in the data folder once all ports are open, and
+// removed at stop.
+const EndpointsFile = "endpoints.json"
+
+// New checks the configuration and opens everything that Run needs. After an
+// error nothing stays open.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, metrics: metrics.New(), bus: &local.Bus{}, listeners: map[string]net.Listener{}, ready: make(chan struct{})}
+	if err := s.open(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		s.openData, s.openStore, s.openCA, s.ensureAdmin, s.openUseCases, s.openControl, s.listen,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) openData(context.Context) (err error) {
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return fault.Wrap(fault.InvalidRequest, err, "--data %s: the folder cannot be made.", s.cfg.Data)
+	}
+	if err := os.Chmod(s.cfg.Data, 0o700); err != nil {
+		return fault.Wrap(fault.InvalidRequest, err, "--data %s: its mode cannot be set to 0700.", s.cfg.Data)
+	}
+	s.seal, s.newUnlock, err = seal.Open(s.cfg.Data, s.cfg.Passphrase, s.cfg.Rand)
+	return err
+}
+
+func (s *Server) openStore(ctx context.Context) (err error) {
+	if s.cfg.Store == "sqlite" {
+		s.db, err = openSQLite(ctx, s.cfg)
+	} else {
+		s.db, err = openPostgres(ctx, s.cfg)
+	}
+	if err != nil {
+		s.db = nil
+		return err
+	}
+	n, err := s.db.Adopt(ctx)
+	if n > 0 {
+		s.cfg.Log.InfoContext(ctx, "events of an earlier run are told again", slog.Int("events", n))
+	}
+	return err
+}
+
+func openSQLite(ctx context.Context, c Config) (store.DB, error) {
+	db, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(c.Data, "slipway.db"), Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+func openPostgres(ctx context.Context, c Config) (store.DB, error) {
+	db, err := postgres.Open(ctx, c.Store, postgres.Options{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+func (s *Server) openCA(ctx context.Context) (err error) {
+	s.ca, err = ca.Open(ca.Config{Dir: filepath.Join(s.cfg.Data, "ca"), Seal: s.seal, Now: s.cfg.Now, Rand: s.cfg.Rand})
+	if err != nil {
+		return err
+	}
+	return writeFile(s.rootCAPath(), s.ca.ServerRootPEM(), 0o644)
+}
+
+func (s *Server) rootCAPath() string { return filepath.Join(s.cfg.Data, "root-ca.pem") }
+
+func (s *Server) openUseCases(ctx context.Context) error {
+	s.hosts = newHosts(s.ca, s.db, s.cfg.Hosts, s.cfg.Now)
+	if err := s.hosts.load(ctx); err != nil {
+		return err
+	}
+	s.keys = ca.NewKeyPool(s.cfg.Pool, 1)
+	s.functions = functions.NewSet(s.lookupFunction, map[string]functions.Opener{
+		functions.Process: process.Open, functions.HTTP: httpfn.Open, functions.Allowlist: allowlist.Open,
+	})
+	s.provision = &provision.Service{
+		DB: s.db, CA: s.ca, Keys: s.keys, Functions: s.functions, Reserved: s.hosts.Reserved,
+		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+	}
+	s.journal = journal.New(s.db, s.cfg.Log, s.metrics, s.cfg.Now)
+	s.gateway = gateway.New(gateway.Config{
+		DB: s.db, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
+		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+	})
+	s.observe()
+	return nil
+}
+
+// lookupFunction reads a function's spec.
+func (s *Server) lookupFunction(ctx context.Context, t arn.Tenant, name string) (*functions.Spec, error) {
+	var body []byte
+	err := s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		body, err = tx.Document(ctx, t, store.FunctionDocument, name)
+		return err
+	})
+	if fault.Is(err, fault.Missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := s.seal.Unseal("function", body)
+	if err != nil {
+		return nil, err
+	}
+	var spec functions.Spec
+	return &spec, json.Unmarshal(plain, &spec)
+}
+
+// listen opens every port before anything is served, so that the first device
+// finds all of them.
+func (s *Server) listen(context.Context) error {
+	for name, address := range map[string]string{"mqtt": s.cfg.MQTT, "alpn": s.cfg.ALPN, "control": s.cfg.Control} {
+		if address == "" {
+			continue
+		}
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			return fault.Wrap(fault.InvalidRequest, err, "--%s %s: the port cannot be opened.", name, address)
+		}
+		s.listeners[name] = ln
+		if name != "control" {
+			s.hosts.bind(ln.Addr())
+		}
+	}
+	s.endpoints = Endpoints{
+		MQTT: s.address("mqtt"), ALPN: s.address("alpn"), Control: s.controlURL(),
+		Host: s.hosts.Endpoint(arn.Default), RootCA: s.rootCAPath(),
+	}
+	return nil
+}
+
+func (s *Server) address(name string) string {
+	if ln := s.listeners[name]; ln != nil {
+		return reachable(ln.Addr())
+	}
+	return ""
+}
+
+// reachable writes a wildcard address as one that this machine can use.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return a.String()
+	}
+	return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+}
+
+func (s *Server) controlTLS() bool { return !loopbackAddress(s.cfg.Control) }
+
+func (s *Server) controlURL() string {
+	scheme := "http://"
+	if s.controlTLS() {
+		scheme = "https://"
+	}
+	return scheme + s.address("control")
+}
+
+// Endpoints is where the server is reached.
+func (s *Server) Endpoints() Endpoints { return s.endpoints }
+
+// NewUnlockKey says that New made DATA/unlock.key.
+func (s *Server) NewUnlockKey() bool { return s.newUnlock }
+
+// Ready is closed once the server serves.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Admin gives the first admin's access key.
+func (s *Server) Admin() (*Credential, error) { return ReadAdmin(s.cfg.Data, s.seal) }
+
+// Run serves until ctx ends, then closes everything.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer s.bus.Subscribe(func(e event.Event) { s.followed(ctx, e) })()
+	// The background outlives the edges: what they leave is still written.
+	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	var background errgroup.Group
+	background.Go(func() error { s.journal.Run(back); return nil })
+	background.Go(func() error { s.drain(back); return nil })
+	defer func() { stopBack(); _ = background.Wait() }()
+
+	edges, ctx := errgroup.WithContext(ctx)
+	edges.Go(func() error { return ignoreEnd(s.keys.Run(ctx)) })
+	edges.Go(func() error { s.provision.Reap(ctx, s.cfg.ReapEvery); return nil })
+	edges.Go(func() error { return s.gateway.Serve(s.listeners["mqtt"], gateway.Plain) })
+	if ln := s.listeners["alpn"]; ln != nil {
+		edges.Go(func() error { return s.gateway.Serve(ln, gateway.ByALPN) })
+	}
+	s.serveControl(ctx, edges)
+	edges.Go(func() error { <-ctx.Done(); s.gateway.Close(); return nil })
+	if err := s.announce(); err != nil {
+		cancel()
+		return errors.Join(err, edges.Wait())
+	}
+	defer os.Remove(filepath.Join(s.cfg.Data, EndpointsFile))
+	close(s.ready)
+	return edges.Wait()
+}
+
+func ignoreEnd(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) announce() error {
+	b, err := json.MarshalIndent(s.endpoints, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(s.cfg.Data, EndpointsFile), append(b, '\n'), 0o600)
+}
+
+// serveControl serves the control port; off loopback with TLS.
+func (s *Server) serveControl(ctx context.Context, group *errgroup.Group) {
+	hs := &http.Server{
+		Handler: s.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	ln := s.listeners["control"]
+	if s.controlTLS() {
+		ln = tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.hosts.Certificate(h.ServerName) }})
+	}
+	group.Go(func() error {
+		if err := hs.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		if err := hs.Shutdown(grace); err != nil {
+			return hs.Close()
+		}
+		return nil
+	})
+}
+
+// followed hands an event to everyone who keeps something that became stale.
+func (s *Server) followed(ctx context.Context, e event.Event) {
+	if err := s.hosts.follow(ctx, e); err != nil {
+		s.cfg.Log.ErrorContext(ctx, "tenants were not read again", slog.Any("err", err))
+	}
+	s.gateway.Follow(e)
+	if e.Kind == event.FunctionChanged {
+		s.functions.Invalidate(e.Tenant, e.ID)
+	}
+}
+
+// drain carries committed events from the outbox to the bus.
+func (s *Server) drain(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := s.drainOnce(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.db.Committed():
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) drainOnce(ctx context.Context) error {
+	for {
+		events, position, err := s.db.Outbox(ctx, 1000)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if err := s.bus.Publish(events); err != nil {
+			return err
+		}
+		if err := s.db.Forget(ctx, position); err != nil {
+			return err
+		}
+	}
+}
+
+// Close releases everything; it may be called again.
+func (s *Server) Close() {
+	s.closing.Do(func() {
+		for _, ln := range s.listeners {
+			_ = ln.Close()
+		}
+		if s.gateway != nil {
+			s.gateway.Close()
+		}
+		if s.functions != nil {
+			_ = s.functions.Close()
+		}
+		if s.db != nil {
+			_ = s.db.Close()
+		}
+	})
+}
