@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/slipway-iot/slipway/control"
+)
+
+// openControl makes the control plane and adds Slipway's own operations.
+func (s *Server) openControl(context.Context) (err error) {
+	s.control, err = control.New(control.Config{
+		DB: s.db, Keys: s.seal, Issuer: s.provision, Endpoint: s.hosts.Endpoint,
+		Hosts: s.controlHosts(), Dev: s.cfg.Dev, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range s.extensions() {
+		s.control.Handle(e.method, e.path, e.action, e.answer)
+	}
+	return nil
+}
+
+// controlHosts are the names under which the control port may be called.
+func (s *Server) controlHosts() []string {
+	out := append([]string(nil), s.cfg.Hosts...)
+	if host, _, err := net.SplitHostPort(s.cfg.Control); err == nil && host != "" {
+		out = append(out, host)
+	}
+	return out
+}
+
+// An extension is an operation that AWS does not have, under /slipway/.
+type extension struct {
+	method, path, action string
+	answer               control.Handler
+}
+
+func (s *Server) extensions() []extension {
+	return []extension{
+		{http.MethodPost, "/slipway/claims", "slipway:CreateClaim", s.createClaim},
+		{http.MethodGet, "/slipway/claims", "slipway:ListClaims", s.listClaims},
+		{http.MethodGet, "/slipway/attempts", "slipway:ListAttempts", s.listAttempts},
+		{http.MethodPut, "/slipway/functions/{name}", "slipway:PutFunction", s.putFunction},
+		{http.MethodGet, "/slipway/functions", "slipway:ListFunctions", s.listFunctions},
+		{http.MethodDelete, "/slipway/functions/{name}", "slipway:DeleteFunction", s.deleteFunction},
+		{http.MethodPost, "/slipway/functions/{name}/test", "slipway:TestFunction", s.testFunction},
+		{http.MethodPost, "/slipway/templates/{name}/preview", "slipway:PreviewTemplate", s.previewTemplate},
+		{http.MethodPost, "/slipway/policy/explain", "slipway:ExplainPolicy", s.explainPolicy},
+	}
+}

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/control"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/functions"
+	"github.com/slipway-iot/slipway/store"
+)
+
+// putFunction: PUT /slipway/functions/{name} with the spec as body. The spec
+// may hold secrets, so it is stored sealed and shown without them.
+func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) {
+	var spec functions.Spec
+	if err := decodeBody(c.Body, &spec); err != nil {
+		return nil, err
+	}
+	spec.Name = c.Path["name"]
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	sealed := s.seal.Seal("function", plain)
+	err = s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+		if err := tx.PutDocument(ctx, c.Tenant, store.FunctionDocument, spec.Name, sealed); err != nil {
+			return err
+		}
+		tx.Emit(event.Event{Kind: event.FunctionChanged, Tenant: c.Tenant, ID: spec.Name, At: s.cfg.Now()})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.functions.Invalidate(c.Tenant, spec.Name) // the caller's next request sees it
+	return functionItem(c.Tenant, spec), nil
+}
+
+type functionAnswer struct {
+	functions.Spec
+	ARN string `json:"functionArn"`
+}
+
+func (f functionAnswer) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(f.Spec)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]any
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	m["functionArn"] = f.ARN
+	return json.Marshal(m)
+}
+
+func functionItem(t arn.Tenant, spec functions.Spec) functionAnswer {
+	return functionAnswer{spec.Redacted(), functions.ARN(t, spec.Name)}
+}
+
+// listFunctions: GET /slipway/functions.
+func (s *Server) listFunctions(ctx context.Context, c *control.Call) (any, error) {
+	p, err := pageFrom(c.Query)
+	if err != nil {
+		return nil, err
+	}
+	var bodies [][]byte
+	var out struct {
+		Functions []functionAnswer `json:"functions"`
+		NextToken string           `json:"nextToken,omitempty"`
+	}
+	err = s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		_, bodies, out.NextToken, err = tx.ListDocuments(ctx, c.Tenant, store.FunctionDocument, p)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.Functions = []functionAnswer{}
+	for _, sealed := range bodies {
+		plain, err := s.seal.Unseal("function", sealed)
+		if err != nil {
+			return nil, err
+		}
+		var spec functions.Spec
+		if err := json.Unmarshal(plain, &spec); err != nil {
+			return nil, err
+		}
+		out.Functions = append(out.Functions, functionItem(c.Tenant, spec))
+	}
+	return out, nil
+}
+
+// deleteFunction: DELETE /slipway/functions/{name}.
+func (s *Server) deleteFunction(ctx context.Context, c *control.Call) (any, error) {
+	name := c.Path["name"]
+	err := s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+		if err := tx.DeleteDocument(ctx, c.Tenant, store.FunctionDocument, name); err != nil {
+			return err
+		}
+		tx.Emit(event.Event{Kind: event.FunctionChanged, Tenant: c.Tenant, ID: name, At: s.cfg.Now()})
+		return nil
+	})
+	s.functions.Invalidate(c.Tenant, name)
+	return nil, err
+}
+
+// testFunction: POST /slipway/functions/{name}/test calls it with the body.
+func (s *Server) testFunction(ctx context.Context, c *control.Call) (any, error) {
+	f, err := s.functions.Resolve(ctx, c.Tenant, c.Path["name"])
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.Invoke(ctx, c.Body)
+	var failed *functions.Failure
+	if errors.As(err, &failed) {
+		return nil, fault.Wrap(fault.InvalidRequest, err, "%s", failed.Text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return control.Raw{ContentType: "application/json", Body: out}, nil
+}
