@@ -1,0 +1,59 @@
+// Command slipway-agent is the device's side of Slipway. It works against
+// Slipway and against AWS IoT Core.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/slipway-iot/slipway/agent"
+)
+
+type commandLine struct {
+	Provision provision        `cmd:"" help:"Trade a claim certificate for an identity of the device's own."`
+	Version   kong.VersionFlag `env:"-" help:"Print the version and exit."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program without its process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var line commandLine
+	parser, err := kong.New(&line,
+		kong.Name("slipway-agent"),
+		kong.Description("The device's side of Slipway. Every flag is also an environment variable, SLIPWAY_AGENT_ and the flag's name, and a key of the JSON file that --config names; the command line wins over the environment, and that over the file."),
+		kong.Writers(stdout, stderr),
+		kong.DefaultEnvars(environment),
+		kong.Configuration(configFile),
+		kong.Vars{"version": version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "slipway-agent:", err)
+		return agent.ExitFailed
+	}
+	if _, err := parser.Parse(args); err != nil {
+		fmt.Fprintf(stderr, "slipway-agent: %v\nRun slipway-agent provision --help for the flags.\nclass: %s\n", err, agent.Usage)
+		return agent.ExitUsage
+	}
+	return line.Provision.run(ctx, stdout, stderr)
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
