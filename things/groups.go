@@ -3,6 +3,7 @@ package things
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -61,6 +62,38 @@ func Ancestors(ctx context.Context, s Store, t arn.Tenant, name string) ([]*Grou
 		name = g.Parent
 	}
 	return up, nil
+}
+
+// Descendants gives the names of a group and of all that stand below it, in
+// order.
+func Descendants(ctx context.Context, s Store, t arn.Tenant, name string) ([]string, error) {
+	children := map[string][]string{}
+	err := eachGroup(ctx, s, t, func(g *Group) { children[g.Parent] = append(children[g.Parent], g.Name) })
+	if err != nil {
+		return nil, err
+	}
+	found := []string{name}
+	for i := 0; i < len(found); i++ {
+		found = append(found, children[found[i]]...)
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+func eachGroup(ctx context.Context, s Store, t arn.Tenant, do func(*Group)) error {
+	for p := ref.All; ; {
+		groups, next, err := s.ListGroups(ctx, t, p)
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			do(g)
+		}
+		if next == "" {
+			return nil
+		}
+		p.After = next
+	}
 }
 
 // A GroupChange is what UpdateGroup does; nil members change nothing.
@@ -135,21 +168,11 @@ func DeleteGroup(ctx context.Context, s Store, t arn.Tenant, name string, expect
 }
 
 func checkChildless(ctx context.Context, s Store, t arn.Tenant, name string) error {
-	for p := ref.All; ; {
-		groups, next, err := s.ListGroups(ctx, t, p)
-		if err != nil {
-			return err
-		}
-		for _, g := range groups {
-			if g.Parent == name {
-				return fault.New(fault.InvalidRequest, " Cannot delete thing group : %s when there are still child groups attached to it", name)
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		p.After = next
+	below, err := Descendants(ctx, s, t, name)
+	if err == nil && len(below) > 1 {
+		err = fault.New(fault.InvalidRequest, " Cannot delete thing group : %s when there are still child groups attached to it", name)
 	}
+	return err
 }
 
 // empty drops every link of the kind that starts at left and tells gone each

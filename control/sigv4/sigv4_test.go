@@ -127,9 +127,11 @@ func TestWhatChangedOnTheWayIsRefused(t *testing.T) {
 	header := http.Header{"X-Amzn-Principal": {"arn:aws:iot:eu-west-1:111122223333:cert/1"}}
 	s := signed(t, "PUT", "http://localhost/things/lamp/principals?thingPrincipalType=EXCLUSIVE_THING&a=1", header, []byte(`{"a":1}`))
 	for name, change := range map[string]func(*http.Request){
-		"method":                 func(r *http.Request) { r.Method = "DELETE" },
-		"path":                   func(r *http.Request) { r.URL.Path = "/things/lamp2/principals" },
-		"slash decoded in path":  func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/things/lamp/principals", "/things/lamp%2Fprincipals" },
+		"method": func(r *http.Request) { r.Method = "DELETE" },
+		"path":   func(r *http.Request) { r.URL.Path = "/things/lamp2/principals" },
+		"slash decoded in path": func(r *http.Request) {
+			r.URL.Path, r.URL.RawPath = "/things/lamp/principals", "/things/lamp%2Fprincipals"
+		},
 		"query":                  func(r *http.Request) { r.URL.RawQuery += "0" },
 		"one more query pair":    func(r *http.Request) { r.URL.RawQuery += "&b=" },
 		"signed header":          func(r *http.Request) { r.Header.Set("X-Amzn-Principal", "arn:aws:iot:eu-west-1:111122223333:cert/2") },

@@ -1,0 +1,121 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"regexp"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/control/sigv4"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
+)
+
+// getCallerIdentity is the one action that needs no tenant, only a key: tools
+// ask it in whatever region they please.
+const getCallerIdentity = "sts:GetCallerIdentity"
+
+// authenticate says who asks for which tenant, and fills c.
+func (s *Server) authenticate(ctx context.Context, r *http.Request, c *Call) error {
+	sig, err := sigv4.Parse(r)
+	if err != nil {
+		return err
+	}
+	key, err := s.key(ctx, sig.KeyID)
+	switch {
+	case fault.Is(err, fault.Missing) && s.cfg.Dev:
+		key = devKey(sig.KeyID)
+	case fault.Is(err, fault.Missing):
+		return fault.Wrap(fault.UnknownKey, err, "The access key %s is not known here.", arn.Clip(sig.KeyID, 40))
+	case err != nil:
+		return err
+	default:
+		if err := s.verify(r, sig, key, c.Body); err != nil {
+			return err
+		}
+	}
+	c.Key, c.Tenant = key, arn.Tenant{Account: key.Account, Region: sig.Region}
+	if c.Action == getCallerIdentity {
+		return nil
+	}
+	return s.admit(ctx, c.Tenant)
+}
+
+func (s *Server) key(ctx context.Context, id string) (key *tenants.AccessKey, err error) {
+	err = s.cfg.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		key, err = tx.AccessKey(ctx, id)
+		return err
+	})
+	return key, err
+}
+
+func (s *Server) verify(r *http.Request, sig *sigv4.Signature, key *tenants.AccessKey, body []byte) error {
+	secret, err := tenants.Secret(s.cfg.Keys, key)
+	if err != nil {
+		return err
+	}
+	if err := sig.Verify(r, sha256.Sum256(body), secret, s.cfg.Now()); err != nil {
+		return err
+	}
+	if key.Disabled {
+		return fault.New(fault.UnknownKey, "The access key %s was disabled.", key.ID)
+	}
+	return nil
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// devKey stands for any key under --dev: a 12-digit id names the account, any
+// other the default one, as local emulators have it.
+func devKey(id string) *tenants.AccessKey {
+	k := &tenants.AccessKey{ID: arn.Clip(id, 128), Account: arn.Default.Account, Role: tenants.Admin, Name: "dev"}
+	if accountForm.MatchString(id) {
+		k.Account = id
+	}
+	return k
+}
+
+// admit says whether the tenant is there and not switched off; under --dev it
+// is made when it is not there.
+func (s *Server) admit(ctx context.Context, t arn.Tenant) error {
+	var rec *tenants.Record
+	err := s.cfg.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		rec, err = tx.Tenant(ctx, t)
+		return err
+	})
+	if fault.Is(err, fault.Missing) {
+		if !s.cfg.Dev {
+			return fault.Wrap(fault.AccessDenied, err, "Account %s does not exist in region %s: add it with `slipway account add`, or sign for a region that it is in.", t.Account, arn.Clip(t.Region, 40))
+		}
+		err = s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+			rec, err = tenants.Ensure(ctx, tx, t, s.cfg.Now())
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if rec.Disabled {
+		return fault.New(fault.AccessDenied, "Account %s is disabled in region %s.", t.Account, t.Region)
+	}
+	return nil
+}
+
+// allow says whether the key's role includes the action.
+func allow(c *Call) error {
+	if c.Key.Role.Allows(c.Action) {
+		return nil
+	}
+	return fault.New(fault.AccessDenied, "User: %s is not authorized to perform: %s, which the role %s does not include.", userARN(c.Key), c.Action, c.Key.Role)
+}
+
+// userARN is how AWS would name who holds the key.
+func userARN(k *tenants.AccessKey) string {
+	name := k.Name
+	if name == "" {
+		name = k.ID
+	}
+	return "arn:aws:iam::" + k.Account + ":user/" + name
+}

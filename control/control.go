@@ -1,0 +1,137 @@
+// Package control is the REST control plane: AWS IoT's API over Slipway's
+// registry, for the aws command line, the SDKs and Terraform as they are.
+//
+// A request goes through the same steps whatever it asks for (serve.go): Host
+// and Origin, size, route, signature, tenant, role, operation, envelope. The
+// operations are data: package model says how each one's request looks and
+// what its members may be, operations.go which function answers it. What AWS
+// has and Slipway has not yet answers NotImplementedException by name.
+//
+// Slipway's own operations, under /slipway/, go through the same steps; their
+// owners add them with Handle before the server is used.
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/control/internal/model"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
+)
+
+// An Issuer makes certificates; it is the one path on which they are made.
+type Issuer interface {
+	// IssueFromCSR signs a device's own request and stores the certificate,
+	// ACTIVE or INACTIVE.
+	IssueFromCSR(ctx context.Context, t arn.Tenant, csrPEM string, active bool) (*certs.Certificate, error)
+	// IssueKeys makes a key and its certificate.
+	IssueKeys(ctx context.Context, t arn.Tenant, active bool) (c *certs.Certificate, keyPEM, pubPEM string, err error)
+	// TemporaryClaim makes a claim for the template that ends within minutes;
+	// madeBy is an access key id.
+	TemporaryClaim(ctx context.Context, t arn.Tenant, template, madeBy string) (c *certs.Certificate, keyPEM, pubPEM string, expires time.Time, err error)
+}
+
+// Config is what a Server needs.
+type Config struct {
+	DB     store.DB
+	Keys   tenants.Sealer // opens the secrets of access keys, seals page tokens
+	Issuer Issuer
+	// Endpoint gives the host name by which a tenant's devices reach the
+	// gateway: what DescribeEndpoint answers. It never changes for a tenant.
+	Endpoint func(arn.Tenant) string
+
+	// Hosts are the names and addresses, without port, by which the control
+	// plane may be called besides loopback ones. A page of a stranger that
+	// points its own name at us is thus refused.
+	Hosts []string
+	// Dev takes any access key unseen and makes tenants at first use. The
+	// caller sees to it that nobody but this machine reaches the server.
+	Dev bool
+
+	Log  *slog.Logger     // nil: nothing is logged
+	Now  func() time.Time // nil: time.Now
+	Rand io.Reader        // nil: crypto/rand.Reader; for request ids
+}
+
+// A Call is one request that was authenticated and allowed.
+type Call struct {
+	Tenant    arn.Tenant         // the key's account, the signature's region
+	Key       *tenants.AccessKey // who asks
+	Action    string             // such as iot:CreateThing
+	Path      map[string]string  // by the names in the pattern, decoded
+	Query     url.Values
+	Header    http.Header
+	Body      []byte
+	RequestID string
+}
+
+// A Handler answers a call. What it returns goes out as JSON, nil as {}, and a
+// Raw as it is; an error goes out as fault.Show has it.
+type Handler func(ctx context.Context, c *Call) (any, error)
+
+// Raw is an answer that is not JSON.
+type Raw struct {
+	ContentType string
+	Body        []byte
+}
+
+// A Server answers the control plane. It is an http.Handler that must see the
+// path as it was sent: a ServeMux in front would redirect some names.
+type Server struct {
+	cfg    Config
+	model  *model.Table
+	routes router
+	hosts  map[string]bool
+}
+
+// New makes a Server with all operations of AWS's API.
+func New(cfg Config) (*Server, error) {
+	if cfg.DB == nil || cfg.Keys == nil || cfg.Issuer == nil || cfg.Endpoint == nil {
+		return nil, fault.New(fault.Internal, "The control plane needs a store, a sealing key, an issuer and the endpoints' names.")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	table, err := model.New()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, model: table, hosts: map[string]bool{}}
+	for _, h := range cfg.Hosts {
+		s.hosts[plainHost(h)] = true
+	}
+	answers := s.operations()
+	for i := range model.Operations {
+		op := &model.Operations[i]
+		var h Handler
+		if answer := answers[op.Name]; answer != nil {
+			h = answer(op)
+		}
+		s.Handle(op.Method, op.Path, "iot:"+op.Name, h)
+	}
+	s.Handle(http.MethodPost, "/", getCallerIdentity, s.sts)
+	return s, nil
+}
+
+// Handle adds an operation. In path, {name} stands for one segment and {name+}
+// for all that follow; action is what a role must allow, such as
+// slipway:CreateClaim. A nil handler answers that the operation is not there
+// yet. Handle is not to be called once the server is in use.
+func (s *Server) Handle(method, path, action string, h Handler) {
+	s.routes.add(method, path, action, h)
+}
