@@ -30,8 +30,8 @@ func compileStatement(s *statement, variables bool) compiledStatement {
 	for _, a := range s.actions {
 		c.actions = append(c.actions, newTemplate(fold(a.text), lexing{wild: true}).whole)
 	}
-	for id := range knownActions {
-		if c.names(knownActions[id].fullName()) {
+	for id, a := range knownActions {
+		if c.namesAny(a.folded()) {
 			c.known |= 1 << id
 		}
 	}
@@ -46,11 +46,17 @@ func compileStatement(s *statement, variables bool) compiledStatement {
 
 // names says whether the statement is about the action. Case does not count
 // (policies.md, section 1).
-func (c *compiledStatement) names(action string) bool {
-	action = fold(action)
-	other := otherName(action)
+func (c *compiledStatement) names(name string) bool {
+	if id := actionID(name); id != unknownAction {
+		return c.known&(1<<id) != 0
+	}
+	return c.namesAny(fold(name), "")
+}
+
+// namesAny takes an action's two names in lower case; the second may be empty.
+func (c *compiledStatement) namesAny(name, other string) bool {
 	for _, p := range c.actions {
-		if p.match(action) || other != "" && p.match(other) {
+		if p.match(name) || other != "" && p.match(other) {
 			return !c.notAction
 		}
 	}
@@ -99,10 +105,15 @@ const (
 
 func (a action) fullName() string { return "iot:" + a.name }
 
-const (
-	iotPrefix  = "iot:"
-	jobsPrefix = "iotjobsdata:"
-)
+// folded gives the action's name in lower case, and the second name of a jobs
+// action: the vendor's pages use both prefixes.
+func (a action) folded() (name, other string) {
+	low := strings.ToLower(a.name)
+	if a.job {
+		other = "iotjobsdata:" + low
+	}
+	return "iot:" + low, other
+}
 
 // actionID gives the index of an action in knownActions, or unknownAction. The
 // four spellings that the gateway uses all day come first.
@@ -128,19 +139,6 @@ func actionID(name string) int {
 		}
 	}
 	return unknownAction
-}
-
-// otherName gives the second name of a jobs action, lower-case as its argument
-// is, or "". The vendor's pages use both prefixes.
-func otherName(folded string) string {
-	id := actionID(folded)
-	if id == unknownAction || !knownActions[id].job {
-		return ""
-	}
-	if rest, ok := strings.CutPrefix(folded, iotPrefix); ok {
-		return jobsPrefix + rest
-	}
-	return iotPrefix + strings.TrimPrefix(folded, jobsPrefix)
 }
 
 // An arnTemplate is an ARN pattern before it is bound.

@@ -17,6 +17,17 @@ const (
 	forAny
 )
 
+// A form is what the values of an operator are, if not any text.
+type form uint8
+
+const (
+	formText form = iota
+	formBool
+	formNetwork
+	formNumber
+	formDate
+)
+
 // An operator is a condition operator's name taken apart: a test, perhaps its
 // opposite, a quantifier, and what an absent key means.
 type operator struct {
@@ -24,6 +35,7 @@ type operator struct {
 	negate   bool
 	wild     bool // * and ? in the value are wildcards
 	nocase   bool
+	form     form
 	arn      bool
 	null     bool
 	quant    quantifier
@@ -44,21 +56,21 @@ var operators = map[string]operator{
 	"ArnLike":                   {test: likeARN, arn: true},
 	"ArnNotEquals":              {test: likeARN, arn: true, negate: true},
 	"ArnNotLike":                {test: likeARN, arn: true, negate: true},
-	"Bool":                      {test: equalBool},
-	"IpAddress":                 {test: inNetwork},
-	"NotIpAddress":              {test: inNetwork, negate: true},
-	"NumericEquals":             {test: numeric(func(c int) bool { return c == 0 })},
-	"NumericNotEquals":          {test: numeric(func(c int) bool { return c == 0 }), negate: true},
-	"NumericLessThan":           {test: numeric(func(c int) bool { return c < 0 })},
-	"NumericLessThanEquals":     {test: numeric(func(c int) bool { return c <= 0 })},
-	"NumericGreaterThan":        {test: numeric(func(c int) bool { return c > 0 })},
-	"NumericGreaterThanEquals":  {test: numeric(func(c int) bool { return c >= 0 })},
-	"DateEquals":                {test: date(func(c int) bool { return c == 0 })},
-	"DateNotEquals":             {test: date(func(c int) bool { return c == 0 }), negate: true},
-	"DateLessThan":              {test: date(func(c int) bool { return c < 0 })},
-	"DateLessThanEquals":        {test: date(func(c int) bool { return c <= 0 })},
-	"DateGreaterThan":           {test: date(func(c int) bool { return c > 0 })},
-	"DateGreaterThanEquals":     {test: date(func(c int) bool { return c >= 0 })},
+	"Bool":                      {form: formBool, test: equalBool},
+	"IpAddress":                 {form: formNetwork, test: inNetwork},
+	"NotIpAddress":              {form: formNetwork, test: inNetwork, negate: true},
+	"NumericEquals":             {form: formNumber, test: numeric(func(c int) bool { return c == 0 })},
+	"NumericNotEquals":          {form: formNumber, test: numeric(func(c int) bool { return c == 0 }), negate: true},
+	"NumericLessThan":           {form: formNumber, test: numeric(func(c int) bool { return c < 0 })},
+	"NumericLessThanEquals":     {form: formNumber, test: numeric(func(c int) bool { return c <= 0 })},
+	"NumericGreaterThan":        {form: formNumber, test: numeric(func(c int) bool { return c > 0 })},
+	"NumericGreaterThanEquals":  {form: formNumber, test: numeric(func(c int) bool { return c >= 0 })},
+	"DateEquals":                {form: formDate, test: date(func(c int) bool { return c == 0 })},
+	"DateNotEquals":             {form: formDate, test: date(func(c int) bool { return c == 0 }), negate: true},
+	"DateLessThan":              {form: formDate, test: date(func(c int) bool { return c < 0 })},
+	"DateLessThanEquals":        {form: formDate, test: date(func(c int) bool { return c <= 0 })},
+	"DateGreaterThan":           {form: formDate, test: date(func(c int) bool { return c > 0 })},
+	"DateGreaterThanEquals":     {form: formDate, test: date(func(c int) bool { return c >= 0 })},
 	"Null":                      {null: true},
 }
 

@@ -49,9 +49,10 @@ const (
 	failsCondition nearness = iota
 	lacksValue
 	wrongType
+	wrongAccount
+	otherCreate
 	takesFilters
 	wrongCase
-	wrongAccount
 	otherNames
 	otherTypes
 	tooFar
@@ -123,13 +124,24 @@ func (b *Bound) missedCondition(s *boundStatement, id int) string {
 		return "allows it"
 	}
 	c := &s.conditions[at]
-	text := fmt.Sprintf("would, but its condition %s on %s is not met", c.clause.operator, c.key.name)
+	text := fmt.Sprintf("would allow it, but its condition %s on %s (%s) is not met", c.clause.operator, c.key.name, quoted(c.clause.values))
 	for _, name := range b.missing[id] {
 		if name == c.key.name {
 			return text + ": " + b.whyMissing(name)
 		}
 	}
 	return text
+}
+
+func quoted(values []string) string {
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		out = append(out, `"`+arn.Clip(v, 60)+`"`)
+	}
+	if len(out) == 0 {
+		return "no value"
+	}
+	return list(out)
 }
 
 // missedResource compares one resource of the statement with the one asked.
@@ -158,12 +170,14 @@ func (b *Bound) missedPattern(r *boundARN, tail, kind, action string) (nearness,
 	switch {
 	case itsType != kind && newPattern(kind+"/"+rest).match(tail):
 		return wrongType, fmt.Sprintf("allows %s on %s, but %s is judged on %s/…", action, shown, action, kind)
-	case newPattern(asFilter.Replace(text)).match(tail):
+	case r.tail.match(tail):
+		return wrongAccount, fmt.Sprintf("allows %s on %s, which is another account, region or partition", action, shown)
+	case strings.HasPrefix(rest, createTopics) && strings.HasPrefix(tail, kind+"/"+csrTopics):
+		return otherCreate, fmt.Sprintf("allows %s on %s, which does not match %s…, where devices send a signing request", action, shown, csrTopics)
+	case strings.ContainsAny(text, "+#") && newPattern(asFilter.Replace(text)).match(tail):
 		return takesFilters, fmt.Sprintf("allows %s on %s, where + and # are ordinary characters: in a policy the wildcard is *", action, shown)
 	case newPattern(fold(text)).match(fold(tail)):
 		return wrongCase, fmt.Sprintf("allows %s on %s, which differs in the case of letters", action, shown)
-	case r.tail.match(tail):
-		return wrongAccount, fmt.Sprintf("allows %s on %s, which is another account, region or partition", action, shown)
 	case newPattern(itsType).match(kind):
 		return otherNames, ""
 	}
