@@ -161,7 +161,9 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	}
 	s.keys = ca.NewKeyPool(s.cfg.Pool, 1)
 	s.functions = functions.NewSet(s.lookupFunction, map[string]functions.Opener{
-		functions.Process: process.Open, functions.HTTP: httpfn.Open, functions.Allowlist: allowlist.Open,
+		functions.Process:   process.Driver{Rand: s.cfg.Rand, Now: s.cfg.Now}.Open,
+		functions.HTTP:      httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open,
+		functions.Allowlist: allowlist.Open,
 	})
 	s.provision = &provision.Service{
 		DB: s.db, CA: s.ca, Keys: s.keys, Functions: s.functions, Reserved: s.hosts.Reserved,
@@ -218,6 +220,16 @@ func (s *Server) listen(context.Context) error {
 		Host: s.hosts.Endpoint(arn.Default), RootCA: s.rootCAPath(),
 	}
 	return nil
+}
+
+// ownPorts are the ports that no function may lead to.
+func (s *Server) ownPorts() (out []int) {
+	for _, ln := range s.listeners {
+		if tcp, ok := ln.Addr().(*net.TCPAddr); ok {
+			out = append(out, tcp.Port)
+		}
+	}
+	return out
 }
 
 func (s *Server) address(name string) string {

@@ -1,0 +1,197 @@
+// Package floor measures the cryptography that one device's claim flow cannot
+// avoid on the server: two mutual TLS handshakes, the check of one CSR and one
+// signature. `slipway bench` holds the whole product against it in the same
+// run (DESIGN.md, section 8).
+package floor
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// A Floor is server CPU time, the median of several rounds.
+type Floor struct {
+	Handshake time.Duration // one mutual TLS 1.3 handshake
+	CSR       time.Duration // parse and check one signing request
+	Sign      time.Duration // make one certificate, with Go's self-check
+}
+
+// Device is the floor of one device's flow.
+func (f Floor) Device() time.Duration { return 2*f.Handshake + f.CSR + f.Sign }
+
+// identity is a key with its certificate.
+type identity struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	tls  tls.Certificate
+}
+
+// Measure takes the floor with the given key exchange; none means Go's
+// default. Each round makes that many operations of each kind.
+func Measure(curves []tls.CurveID, rounds, operations int) (Floor, error) {
+	ca, err := issue(nil, "bench CA")
+	if err != nil {
+		return Floor{}, err
+	}
+	server, err := issue(ca, "localhost")
+	if err != nil {
+		return Floor{}, err
+	}
+	device, err := issue(ca, "device")
+	if err != nil {
+		return Floor{}, err
+	}
+	var shakes, csrs, signs []time.Duration
+	for range rounds {
+		took, err := handshakes(server, device, ca, curves, operations)
+		if err != nil {
+			return Floor{}, err
+		}
+		shakes = append(shakes, took)
+		if took, err = requests(device, operations); err != nil {
+			return Floor{}, err
+		}
+		csrs = append(csrs, took)
+		if took, err = signatures(ca, device, operations); err != nil {
+			return Floor{}, err
+		}
+		signs = append(signs, took)
+	}
+	return Floor{median(shakes), median(csrs), median(signs)}, nil
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func issue(by *identity, name string) (*identity, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := template(name, by == nil)
+	parent, signer := t, key
+	if by != nil {
+		parent, signer = by.cert, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return &identity{key, cert, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}}, err
+}
+
+func template(name string, ca bool) *x509.Certificate {
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, IsCA: ca,
+	}
+	if ca {
+		t.KeyUsage |= x509.KeyUsageCertSign
+	}
+	return t
+}
+
+// onThread runs f n times on a thread of its own and gives its CPU time for
+// one run.
+func onThread(n int, f func() error) (time.Duration, error) {
+	var took time.Duration
+	errs := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
+		start := threadTime()
+		for range n {
+			if err := f(); err != nil {
+				errs <- err
+				return
+			}
+		}
+		took = threadTime() - start
+		errs <- nil
+	}()
+	err := <-errs
+	return took / time.Duration(n), err
+}
+
+func requests(device *identity, n int) (time.Duration, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "device"}}, device.key)
+	if err != nil {
+		return 0, err
+	}
+	return onThread(n, func() error {
+		csr, err := x509.ParseCertificateRequest(der)
+		if err != nil {
+			return err
+		}
+		return csr.CheckSignature()
+	})
+}
+
+func signatures(ca, device *identity, n int) (time.Duration, error) {
+	t := template("device", false)
+	return onThread(n, func() error {
+		_, err := x509.CreateCertificate(rand.Reader, t, ca.cert, &device.key.PublicKey, ca.key)
+		return err
+	})
+}
+
+// handshakes measures the server's thread from accept to the first byte.
+func handshakes(server, device, ca *identity, curves []tls.CurveID, n int) (time.Duration, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	config := &tls.Config{Certificates: []tls.Certificate{server.tls}, ClientAuth: tls.RequireAnyClientCert,
+		SessionTicketsDisabled: true, MinVersion: tls.VersionTLS13, CurvePreferences: curves}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	dial := &tls.Config{ServerName: "localhost", RootCAs: pool, Certificates: []tls.Certificate{device.tls},
+		MinVersion: tls.VersionTLS13, CurvePreferences: curves}
+	failed := make(chan error, 1)
+	go func() { failed <- dialMany(ln.Addr().String(), dial, n) }()
+	took, err := onThread(n, func() error { return serveOne(ln, config) })
+	if dialled := <-failed; err == nil {
+		err = dialled
+	}
+	return took, err
+}
+
+func dialMany(address string, config *tls.Config, n int) error {
+	runtime.LockOSThread()
+	for range n {
+		c, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			return fmt.Errorf("floor: %w", err)
+		}
+		_, err = c.Write([]byte{1})
+		if err == nil { // wait until the server has read it
+			_, _ = c.Read(make([]byte, 1))
+		}
+		_ = c.Close()
+	}
+	return nil
+}
+
+func serveOne(ln net.Listener, config *tls.Config) error {
+	c, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = tls.Server(c, config).Read(make([]byte, 1))
+	return err
+}
