@@ -170,6 +170,7 @@ func TestSuggestClaimLeavesAlone(t *testing.T) {
 		"what works for keys":     testFile(t, "check/claim-vendor-example.json"),
 		"what is for a device":    testFile(t, "check/device-recommended.json"),
 		"what denies something":   one(statementOf("Deny", "iot:*", "topic/$aws/certificates/*")),
+		"what has conditions":     one(`{"Effect":"Allow","Action":"iot:*","Resource":"` + home + `topic/$aws/certificates/*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`),
 		"what is not a policy":    `{}`,
 		"another cloud partition": one(`{"Effect":"Allow","Action":"iot:*","Resource":"arn:aws-cn:iot:*:*:topic/$aws/certificates/*"}`),
 	} {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -17,7 +18,27 @@ var testTenant = arn.Tenant{Account: "111122223333", Region: "us-east-1"}
 // documents, connections and requests.
 func TestDecideAgreesWithTheOracle(t *testing.T) { rapid.Check(t, agree) }
 
-func FuzzDecide(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agree)) }
+func FuzzDecide(f *testing.F) {
+	for i := range 4 { // the generators draw from these bytes
+		seed := make([]byte, 8192)
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(seed)
+		f.Add(seed)
+	}
+	f.Fuzz(rapid.MakeFuzz(agree))
+}
+
+// TestMatchAgreesWithTheOracle draws patterns of few letters and many wildcards,
+// and texts that may not be UTF-8.
+func TestMatchAgreesWithTheOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "é", "*", "*", "?"}), 0, 10).Draw(t, "pattern"), "")
+		s := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "a", "b", "é", "\xff", "\xc3"}), 0, 12).Draw(t, "text"), "")
+		got := newTemplate(text, lexing{wild: true}).whole.match(s)
+		if want := tokensMatch(facts{}.tokens(text, false, true), s); got != want {
+			t.Fatalf("%q against %q: got %v, want %v", text, s, got, want)
+		}
+	})
+}
 
 func agree(t *rapid.T) {
 	docs := rapid.SliceOfN(rapid.Custom(document), 1, 3).Draw(t, "docs")

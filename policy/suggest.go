@@ -72,13 +72,13 @@ func indented(v any) string {
 
 // SuggestClaim gives a working policy of the same intent for a document that is
 // meant for a claim certificate but cannot provision anything. ok is false if
-// the document is not meant for one, if it works, or if it denies something,
-// which is its author's affair. Templates, the region and the account stay as
-// they are named, wildcards included; t takes the place of wildcards when the
-// result is tried out.
+// the document is not meant for one, if it works, or if it denies something or
+// has conditions: a suggestion without them would allow what the author did not.
+// Templates, the region and the account stay as they are named, wildcards
+// included; t takes the place of wildcards when the result is tried out.
 func SuggestClaim(text string, t arn.Tenant) (fixed string, ok bool) {
 	d, err := Parse(text)
-	if err != nil || slices.ContainsFunc(d.statements, func(s statement) bool { return s.deny }) {
+	if err != nil || slices.ContainsFunc(d.statements, restricts) {
 		return "", false
 	}
 	intent, ok := readIntent(d)
@@ -93,6 +93,8 @@ func SuggestClaim(text string, t arn.Tenant) (fixed string, ok bool) {
 	return fixed, true
 }
 
+func restricts(s statement) bool { return s.deny || len(s.conditions) > 0 }
+
 // A claimIntent is what a document for claims was meant to allow.
 type claimIntent struct {
 	head      string   // arn:aws:iot:REGION:ACCOUNT: as its resources have it
@@ -103,12 +105,13 @@ type claimIntent struct {
 // readIntent looks for the topics of provisioning in any resource, whatever its
 // type.
 func readIntent(d *Document) (c claimIntent, ok bool) {
-	for _, s := range d.statements {
+	for i := range d.statements {
+		s := &d.statements[i]
 		for _, r := range s.resources {
-			c.clients = append(c.clients, clientResource(d, &s, r.text)...)
+			c.clients = append(c.clients, clientResource(d, s, r.text)...)
 			seg, isARN := splitARN(r.text, d.variables())
 			_, topic, _ := strings.Cut(seg[arnParts-1], "/")
-			if !isARN || s.notResource || !strings.HasPrefix(topic, "$aws/certificates") && !strings.HasPrefix(topic, strings.TrimSuffix(templates, "/")) {
+			if !isARN || s.notResource || !forClaims(topic) {
 				continue
 			}
 			if !ok {
@@ -131,6 +134,10 @@ func readIntent(d *Document) (c claimIntent, ok bool) {
 		c.clients = []string{"*"}
 	}
 	return c, ok
+}
+
+func forClaims(topic string) bool {
+	return strings.HasPrefix(topic, "$aws/certificates") || strings.HasPrefix(topic, "$aws/provisioning-templates")
 }
 
 // clientResource gives the resource back if it is one that iot:Connect can be
