@@ -65,6 +65,7 @@ var owners = []owner{
 
 	{"github.com/aws/aws-sdk-go-v2/service/iot", nil},
 	{"github.com/aws/aws-sdk-go-v2/credentials", nil},
+	{"github.com/aws/aws-sdk-go-v2", []string{"client/api"}}, // the signer
 	{"github.com/aws/aws-lambda-go", nil},
 	{"github.com/rogpeppe/go-internal", nil},
 	{"golang.org/x/tools", nil},
