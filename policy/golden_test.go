@@ -153,6 +153,9 @@ func TestSuggestClaimKeepsWhatWasMeant(t *testing.T) {
 		"the client ids": {
 			one(statementOf("Allow", "iot:Connect", "client/claim-*"), statementOf("Allow", "iot:Publish", "topic/$aws/certificates/create/json")),
 			`"` + home + `client/claim-*"`, home, "/*/provision/*"},
+		"no name of a thing": {
+			one(statementOf("Allow", "iot:Connect", "client/${iot:Connection.Thing.ThingName}"), statementOf("Allow", "iot:Publish", "topic/$aws/certificates/create/json")),
+			`"*"`, home, "/*/provision/*"},
 		"a region that is not ours": {
 			one(`{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:eu-west-1:*:topic/$aws/certificates/*"}`),
 			`"*"`, "arn:aws:iot:eu-west-1:*:", "/*/provision/*"},

@@ -13,8 +13,6 @@ const (
 	oneChar = '\xfe' // exactly one character
 )
 
-const wildcards = "\xff\xfe"
-
 // A pattern is a text with wildcards, ready to be compared.
 type pattern struct {
 	text    string

@@ -123,17 +123,17 @@ func readIntent(d *Document) (c claimIntent, ok bool) {
 			}
 		}
 	}
-	slices.Sort(c.templates)
-	c.templates = slices.Compact(c.templates)
-	slices.Sort(c.clients)
-	c.clients = slices.Compact(c.clients)
-	if len(c.templates) == 0 || slices.Contains(c.templates, "*") || slices.Contains(c.templates, "") {
-		c.templates = []string{"*"}
-	}
-	if len(c.clients) == 0 {
-		c.clients = []string{"*"}
-	}
+	c.templates, c.clients = distinct(c.templates), distinct(c.clients)
 	return c, ok
+}
+
+// distinct sorts names. None at all, and one that stands for all, are "*".
+func distinct(names []string) []string {
+	if len(names) == 0 || slices.Contains(names, "*") || slices.Contains(names, "") {
+		return []string{"*"}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func forClaims(topic string) bool {
@@ -141,11 +141,12 @@ func forClaims(topic string) bool {
 }
 
 // clientResource gives the resource back if it is one that iot:Connect can be
-// allowed on.
+// allowed on. A claim has no thing that could be named in it.
 func clientResource(d *Document, s *statement, text string) []string {
 	compiled := compileStatement(s, d.variables())
 	seg, _ := splitARN(text, d.variables())
-	if s.notResource || !compiled.names("iot:Connect") || text != "*" && !strings.HasPrefix(seg[arnParts-1], "client/") {
+	fits := text == "*" || strings.HasPrefix(seg[arnParts-1], "client/")
+	if !fits || s.notResource || !compiled.names("iot:Connect") || strings.Contains(fold(text), "${iot:connection.thing.") {
 		return nil
 	}
 	return []string{text}
