@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 
@@ -24,11 +25,10 @@ func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) 
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	plain, err := json.Marshal(spec)
+	sealed, err := s.sealSpec(spec)
 	if err != nil {
 		return nil, err
 	}
-	sealed := s.seal.Seal("function", plain)
 	err = s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		if err := tx.PutDocument(ctx, c.Tenant, store.FunctionDocument, spec.Name, sealed); err != nil {
 			return err
@@ -85,15 +85,11 @@ func (s *Server) listFunctions(ctx context.Context, c *control.Call) (any, error
 	}
 	out.Functions = []functionAnswer{}
 	for _, sealed := range bodies {
-		plain, err := s.seal.Unseal("function", sealed)
+		spec, err := s.unsealSpec(sealed)
 		if err != nil {
 			return nil, err
 		}
-		var spec functions.Spec
-		if err := json.Unmarshal(plain, &spec); err != nil {
-			return nil, err
-		}
-		out.Functions = append(out.Functions, functionItem(c.Tenant, spec))
+		out.Functions = append(out.Functions, functionItem(c.Tenant, *spec))
 	}
 	return out, nil
 }
@@ -127,4 +123,26 @@ func (s *Server) testFunction(ctx context.Context, c *control.Call) (any, error)
 		return nil, err
 	}
 	return control.Raw{ContentType: "application/json", Body: out}, nil
+}
+
+// sealSpec writes a spec as the store keeps it: base64 of its sealed JSON.
+func (s *Server) sealSpec(spec functions.Spec) ([]byte, error) {
+	plain, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	return []byte(base64.StdEncoding.EncodeToString(s.seal.Seal("function", plain))), nil
+}
+
+func (s *Server) unsealSpec(stored []byte) (*functions.Spec, error) {
+	sealed, err := base64.StdEncoding.DecodeString(string(stored))
+	if err != nil {
+		return nil, err
+	}
+	plain, err := s.seal.Unseal("function", sealed)
+	if err != nil {
+		return nil, err
+	}
+	var spec functions.Spec
+	return &spec, json.Unmarshal(plain, &spec)
 }

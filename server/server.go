@@ -191,12 +191,7 @@ func (s *Server) lookupFunction(ctx context.Context, t arn.Tenant, name string) 
 	if err != nil {
 		return nil, err
 	}
-	plain, err := s.seal.Unseal("function", body)
-	if err != nil {
-		return nil, err
-	}
-	var spec functions.Spec
-	return &spec, json.Unmarshal(plain, &spec)
+	return s.unsealSpec(body)
 }
 
 // listen opens every port before anything is served, so that the first device

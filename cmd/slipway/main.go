@@ -1,0 +1,106 @@
+// Command slipway is the provisioning authority: the server, and the verbs
+// that people use on it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/slipway-iot/slipway/fault"
+)
+
+// commands is the command line: a noun, then a verb.
+type commands struct {
+	Serve serveCmd `cmd:"" help:"Run the server; print its endpoints."`
+	Demo  demoCmd  `cmd:"" help:"Server, template, claim and 25 virtual devices, in one command."`
+	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line, the SDKs and Terraform work."`
+	verbs
+}
+
+// Exit codes (DESIGN.md, section 6).
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitUnreachable = 4
+)
+
+func main() { os.Exit(Main()) }
+
+// Main runs the command line and gives the exit code. It is apart from main so
+// that test scripts can run it in a process of their own.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// A usageError is a fault of the command line itself.
+type usageError struct{ error }
+
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) (code int) {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("slipway"),
+		kong.Description("Slipway takes devices from the factory to the fleet."),
+		kong.UsageOnError(), kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Exit(func(code int) { exited = code; panic(exitNow{}) }))
+	if err != nil {
+		fmt.Fprintln(errOut, "slipway:", err)
+		return exitFailed
+	}
+	defer func() { // kong exits after --help
+		if r := recover(); r != nil {
+			if _, ok := r.(exitNow); !ok {
+				panic(r)
+			}
+			code = exited
+		}
+	}()
+	k, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(errOut, "slipway:", err)
+		return exitUsage
+	}
+	k.BindTo(ctx, (*context.Context)(nil))
+	err = k.Run(streams{in, out, errOut})
+	return report(errOut, err)
+}
+
+type exitNow struct{}
+
+// report prints what failed and gives the exit code.
+func report(w io.Writer, err error) int {
+	var usage usageError
+	var coded interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		fmt.Fprintln(w, "slipway:", usage.error)
+		return exitUsage
+	case errors.As(err, &coded):
+		fmt.Fprintln(w, "slipway:", err)
+		return coded.ExitCode()
+	}
+	if fault.Is(err, fault.InvalidRequest) {
+		fmt.Fprintln(w, "slipway:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(w, "slipway:", err)
+	return exitFailed
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/slipway-iot/slipway/gateway"
+	"github.com/slipway-iot/slipway/server"
+)
+
+// serveCmd runs the server. Its flags are also environment variables and keys
+// of --config; server.Config says what each means.
+type serveCmd struct {
+	Config      kong.ConfigFlag `help:"JSON file with any of these settings." placeholder:"FILE"`
+	Data        string          `help:"Folder that holds everything, mode 0700." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
+	Store       string          `help:"sqlite, or a postgres:// URL." default:"sqlite" env:"SLIPWAY_STORE"`
+	MQTT        string          `name:"mqtt" help:"MQTT over mutual TLS." default:":8883" env:"SLIPWAY_MQTT" placeholder:"ADDR"`
+	ALPN        string          `name:"alpn" help:"The same on a second port, by ALPN x-amzn-mqtt-ca, such as :443." env:"SLIPWAY_ALPN" placeholder:"ADDR"`
+	Control     string          `help:"Control API, metrics, health; TLS off loopback." default:"127.0.0.1:8080" env:"SLIPWAY_CONTROL" placeholder:"ADDR"`
+	Host        []string        `help:"Name or IP address that devices use; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
+	Dev         bool            `help:"Take any access key. Refused off loopback." env:"SLIPWAY_DEV"`
+	AdminKeyID  string          `name:"admin-key-id" help:"Take this access key for the first admin." env:"SLIPWAY_ADMIN_KEY_ID"`
+	AdminSecret string          `help:"The secret of --admin-key-id; better given by environment." env:"SLIPWAY_ADMIN_SECRET"`
+	Passphrase  string          `help:"Unlocks the keys in --data; better given by environment." env:"SLIPWAY_PASSPHRASE"`
+	Pool        int             `help:"RSA keys made ahead for devices without a key of their own." default:"32" env:"SLIPWAY_POOL"`
+	LogLevel    string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"SLIPWAY_LOG_LEVEL"`
+	LogFormat   string          `help:"text or json." enum:"text,json" default:"text" env:"SLIPWAY_LOG_FORMAT"`
+
+	Handshake   time.Duration `help:"From accept to CONNECT." default:"10s" env:"SLIPWAY_HANDSHAKE" group:"Limits"`
+	Connections int           `help:"All connections." default:"100000" env:"SLIPWAY_CONNECTIONS" group:"Limits"`
+	Strangers   int           `help:"Connections that did not pass CONNECT yet." default:"2048" env:"SLIPWAY_STRANGERS" group:"Limits"`
+	Failures    float64       `help:"Failed connections a second that are borne from one address." default:"20" env:"SLIPWAY_FAILURES" group:"Limits"`
+	Burst       int           `help:"… and at once." default:"200" env:"SLIPWAY_BURST" group:"Limits"`
+}
+
+func (c *serveCmd) config(s streams) server.Config {
+	return server.Config{
+		Data: c.Data, Store: c.Store, MQTT: c.MQTT, ALPN: c.ALPN, Control: c.Control, Hosts: c.Host,
+		Dev: c.Dev, AdminKeyID: c.AdminKeyID, AdminSecret: c.AdminSecret, Passphrase: c.Passphrase, Pool: c.Pool,
+		Limits: gateway.Limits{Handshake: c.Handshake, Connections: c.Connections, Strangers: c.Strangers, Failures: c.Failures, Burst: c.Burst},
+		Log:    c.logger(s),
+	}
+}
+
+func (c *serveCmd) logger(s streams) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong checked the word
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, o))
+	}
+	return slog.New(slog.NewTextHandler(s.err, o))
+}
+
+// Run serves until it is interrupted.
+func (c *serveCmd) Run(ctx context.Context, s streams) error {
+	srv, err := server.New(ctx, c.config(s))
+	if err != nil {
+		return err
+	}
+	if srv.NewUnlockKey() {
+		fmt.Fprintf(s.err, "Keys are sealed with %s, which lies on the same disk as what it protects. Set SLIPWAY_PASSPHRASE on a fresh data folder to keep them apart.\n", filepath.Join(c.Data, "unlock.key"))
+	}
+	if c.Dev {
+		fmt.Fprintf(s.err, "%sDEV MODE: any access key is taken.%s\n", red(s.err), reset(s.err))
+	}
+	go func() {
+		select {
+		case <-srv.Ready():
+			c.greet(s, srv.Endpoints())
+		case <-ctx.Done():
+		}
+	}()
+	return srv.Run(ctx)
+}
+
+func (c *serveCmd) greet(s streams, e server.Endpoints) {
+	fmt.Fprintf(s.out, "MQTT     %s (host %s)\n", e.MQTT, e.Host)
+	if e.ALPN != "" {
+		fmt.Fprintf(s.out, "ALPN     %s\n", e.ALPN)
+	}
+	fmt.Fprintf(s.out, "Control  %s\nRoot CA  %s\nReady. In another terminal: eval \"$(slipway env --data %s)\"\n", e.Control, e.RootCA, c.Data)
+}
+
+// terminal says whether w is one.
+func terminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && !strings.HasPrefix(os.Getenv("TERM"), "dumb")
+}
+
+func red(w any) string {
+	if terminal(w) {
+		return "\x1b[1;31m"
+	}
+	return ""
+}
+
+func reset(w any) string {
+	if terminal(w) {
+		return "\x1b[0m"
+	}
+	return ""
+}
