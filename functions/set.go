@@ -3,6 +3,8 @@ package functions
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -21,9 +23,9 @@ type Set struct {
 
 	mu     sync.Mutex // guards all below, and entry.users and entry.retired
 	live   map[key]*entry
-	epoch  uint64 // counts invalidations: a spec read before one is stale
+	open   map[*entry]struct{} // the live ones, and old ones still in a call
+	epoch  uint64              // counts invalidations: a spec read before one is stale
 	closed bool
-	open   sync.WaitGroup // one per function that is not closed yet
 }
 
 type key struct {
@@ -42,7 +44,7 @@ type entry struct {
 // NewSet makes an empty set. Drivers are named by kind: Process, HTTP and
 // Allowlist.
 func NewSet(lookup Lookup, drivers map[string]Opener) *Set {
-	return &Set{lookup: lookup, drivers: drivers, live: map[key]*entry{}}
+	return &Set{lookup: lookup, drivers: drivers, live: map[key]*entry{}, open: map[*entry]struct{}{}}
 }
 
 // Resolve gives the function that a Lambda ARN or a bare name means in tenant
@@ -65,31 +67,32 @@ func (s *Set) Resolve(ctx context.Context, t arn.Tenant, arnOrName string) (Func
 // Invalidate makes the next call of a function read its spec again. Calls
 // under way end on the old function, which is then closed.
 func (s *Set) Invalidate(t arn.Tenant, name string) {
+	k := key{t, name}
 	s.mu.Lock()
 	s.epoch++
-	e := s.live[key{t, name}]
-	delete(s.live, key{t, name})
-	idle := e != nil && e.retire()
+	e := s.live[k]
+	delete(s.live, k)
+	if e != nil {
+		e.retired = true
+	}
+	unused := e != nil && e.users == 0
 	s.mu.Unlock()
-	if idle {
+	if unused {
 		s.end(e)
 	}
 }
 
-// Close closes every function and waits for all of them, also for the ones
-// that were invalidated and are still in a call. Nothing resolves afterwards.
+// Close closes every function, which ends its calls, also the old ones that
+// are still in a call. Nothing resolves afterwards.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	live := s.live
-	s.live = nil
+	open := slices.Collect(maps.Keys(s.open))
 	s.mu.Unlock()
 	var errs []error
-	for _, e := range live {
-		errs = append(errs, e.Close()) // ends its calls
-		s.open.Done()
+	for _, e := range open {
+		errs = append(errs, e.Close())
 	}
-	s.open.Wait()
 	return errors.Join(errs...)
 }
 
@@ -154,7 +157,7 @@ func (s *Set) install(k key, f Function, epoch uint64) *entry {
 	}
 	e := &entry{Function: f, users: 1}
 	s.live[k] = e
-	s.open.Add(1)
+	s.open[e] = struct{}{}
 	return e
 }
 
@@ -168,18 +171,13 @@ func (s *Set) release(e *entry) {
 	}
 }
 
-// retire marks e and says whether it is unused, so that the caller closes it.
-// The set's lock is held.
-func (e *entry) retire() bool {
-	e.retired = true
-	return e.users == 0
-}
-
 // end closes a retired entry that nobody uses. A failure to close concerns
 // nobody any more.
 func (s *Set) end(e *entry) {
 	e.Close()
-	s.open.Done()
+	s.mu.Lock()
+	delete(s.open, e)
+	s.mu.Unlock()
 }
 
 // named is a function by its name.
