@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
 )
 
 // A Reason is a class of failure of a call. Its text is a label for metrics
@@ -56,6 +57,21 @@ func (f *Failure) Error() string {
 }
 
 func (f *Failure) Unwrap() error { return f.Err }
+
+// As makes a failure a fault for the edges, which show its Text: whatever goes
+// wrong with a function refuses (DESIGN.md, decision 9), but for our own stop.
+func (f *Failure) As(target any) bool {
+	e, ok := target.(**fault.Error)
+	if !ok {
+		return false
+	}
+	kind := fault.Refused
+	if f.Reason == Closed {
+		kind = fault.Unavailable
+	}
+	*e = fault.Wrap(kind, f.Err, "%s", f.Text)
+	return true
+}
 
 // ReasonOf gives the reason of the failure in err's chain, or "".
 func ReasonOf(err error) Reason {
