@@ -52,22 +52,24 @@ var _ records.Conn = (*turn)(nil)
 // finish commits the group and tells its callers.
 func (w *writer) finish() {
 	err := w.commit()
+	if err == nil && len(w.events) > 0 {
+		w.db.poke()
+	}
 	updates := int64(0)
-	for i, r := range w.group {
+	for _, r := range w.group {
 		if err != nil {
 			r.err = err
 		} else if r.err == nil && r.turn.Load() == taken && !r.exited && r.panicked == nil {
 			updates++
 		}
-		w.group[i] = nil
-		close(r.done)
 	}
 	if err == nil && w.kept {
 		w.db.commits.Add(1)
 		w.db.updates.Add(updates)
 	}
-	if err == nil && len(w.events) > 0 {
-		w.db.poke()
+	for i, r := range w.group {
+		w.group[i] = nil
+		close(r.done)
 	}
 	clear(w.events)
 	w.group, w.next, w.events, w.open, w.kept = w.group[:0], 0, w.events[:0], false, false

@@ -10,9 +10,18 @@ import (
 	"github.com/slipway-iot/slipway/store/storetest"
 )
 
-func open(t *testing.T, path string) *sqlite.DB {
+func at(path string) (store.DB, error) {
+	return sqlite.Open(context.Background(), sqlite.Options{Path: path})
+}
+
+func TestMain(m *testing.M) { storetest.Main(m, at) }
+
+// file gives the path of a database that does not exist yet.
+func file(t *testing.T) string { return filepath.Join(t.TempDir(), "slipway.db") }
+
+func open(t *testing.T, path string) store.DB {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Options{Path: path})
+	db, err := at(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,5 +34,20 @@ func open(t *testing.T, path string) *sqlite.DB {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.DB { return open(t, filepath.Join(t.TempDir(), "slipway.db")) })
+	storetest.Run(t, func(t *testing.T) store.DB { return open(t, file(t)) })
+}
+
+func TestPrivate(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.DB { return open(t, ":memory:") })
+}
+
+func TestReopened(t *testing.T) {
+	path := file(t)
+	storetest.Reopened(t, func(t *testing.T) store.DB { return open(t, path) })
+}
+
+func TestKilled(t *testing.T) {
+	for range 3 {
+		storetest.Killed(t, file(t), at)
+	}
 }

@@ -132,7 +132,7 @@ func (w *writer) run() {
 			go w.run()
 		}
 	}()
-	for w.next < len(w.group) || w.take() {
+	for len(w.group) > 0 || w.take() {
 		for w.next < len(w.group) {
 			w.next++
 			w.serve(w.group[w.next-1])
