@@ -1,18 +1,27 @@
 package attempts
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/slipway-iot/slipway/arn"
 )
 
-// Bounds of one attempt: what a device can make us keep.
+// Bounds of one attempt: what a device can make us keep. The last steps are
+// kept for refusals and for the end, so that a device which subscribes in a
+// loop does not hide what was refused later.
 const (
-	maxSteps = 64
-	maxText  = 1024
-	maxKeys  = 40
-	maxKey   = 256
+	maxSteps   = 64
+	maxRefused = maxSteps - 1
+	maxOrdered = maxSteps - 16
+	maxText    = 1024
+	maxKeys    = 40
+	maxKey     = 256
 )
 
 // A Recorder gathers one connection's attempt. It is safe for several
@@ -46,14 +55,38 @@ func (r *Recorder) key(k string) {
 	r.a.Keys = append(r.a.Keys, k)
 }
 
-func (r *Recorder) step(name, text string, refused bool) {
-	if len(r.a.Steps) >= maxSteps {
-		return
+// step adds an entry unless as many as limit are there, and says whether it did.
+func (r *Recorder) step(limit int, name, text string, refused bool) bool {
+	if len(r.a.Steps) >= limit {
+		return false
 	}
 	r.a.Steps = append(r.a.Steps, Step{
-		After: r.now().Sub(r.a.Opened), Name: name, Text: arn.Clip(text, maxText), Refused: refused,
+		After: r.now().Sub(r.a.Opened), Name: name, Text: Plain(text, maxText), Refused: refused,
 	})
+	return true
 }
+
+// Plain makes foreign text fit for a line on a terminal: at most max bytes of
+// well-formed UTF-8, with control characters written as escapes.
+func Plain(text string, max int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if strings.IndexFunc(text, control) < 0 {
+		return arn.Clip(text, max)
+	}
+	var b strings.Builder
+	for _, c := range text {
+		if control(c) {
+			fmt.Fprintf(&b, `\u%04x`, c)
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return arn.Clip(b.String(), max)
+}
+
+// control is what a terminal may obey: control characters, and the marks that
+// change the direction of text.
+func control(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }
 
 // Step adds an entry to the timeline.
 func (r *Recorder) Step(name, text string) {
@@ -62,19 +95,28 @@ func (r *Recorder) Step(name, text string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step(name, text, false)
+	r.step(maxOrdered, name, text, false)
 }
 
 // Refuse adds an entry that says which rule refused, and marks the attempt as
-// refused and worth keeping.
-func (r *Recorder) Refuse(name, text string) {
+// refused and worth keeping; one that became a thing stays provisioned. It is
+// false when the timeline is full, and the entry only in the reason.
+func (r *Recorder) Refuse(name, text string) bool { return r.against(Refused, name, text) }
+
+// Fail is Refuse for a failure of the server's own.
+func (r *Recorder) Fail(name, text string) bool { return r.against(Failed, name, text) }
+
+func (r *Recorder) against(o Outcome, name, text string) bool {
 	if r == nil {
-		return
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step(name, text, true)
-	r.a.Outcome, r.a.Reason, r.keep = Refused, arn.Clip(text, maxText), true
+	r.keep = true
+	if r.a.Outcome != Provisioned {
+		r.a.Outcome, r.a.Reason = o, Plain(text, maxText)
+	}
+	return r.step(maxRefused, name, text, true)
 }
 
 // Who says which tenant, certificate and client the connection is.
@@ -84,13 +126,14 @@ func (r *Recorder) Who(t arn.Tenant, cert arn.CertID, clientID string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.a.Tenant, r.a.CertID, r.a.ClientID = t, cert, arn.Clip(clientID, maxKey)
+	r.a.Tenant, r.a.CertID, r.a.ClientID = t, cert, Plain(clientID, maxKey)
 	r.key(string(cert))
 	r.key(clientID)
 }
 
 // Through names the door and the template, and makes the attempt worth
-// keeping: it asked for provisioning.
+// keeping: it asked for provisioning. A station that became one thing and asks
+// for the next is judged by the next.
 func (r *Recorder) Through(door, template string) {
 	if r == nil {
 		return
@@ -98,20 +141,24 @@ func (r *Recorder) Through(door, template string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.a.Door, r.keep = door, true
+	if r.a.Outcome == Provisioned {
+		r.a.Outcome = ""
+	}
 	if template != "" {
 		r.a.Template = template
 	}
 }
 
-// Find adds values that the attempt can be found by.
+// Find adds values that the attempt can be found by, in the order of their
+// names: which of too many are kept is no accident.
 func (r *Recorder) Find(values map[string]string) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range values {
-		r.key(v)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		r.key(values[name])
 	}
 }
 
@@ -149,11 +196,11 @@ func (r *Recorder) Close(reason string) (a *Attempt, keep bool) {
 	if r.a.Outcome == "" {
 		r.a.Outcome = Connected
 		if r.keep {
-			r.a.Outcome, r.a.Reason = Failed, arn.Clip(reason, maxText)
+			r.a.Outcome, r.a.Reason = Failed, Plain(reason, maxText)
 		}
 	}
 	if reason != "" {
-		r.step("end", reason, false)
+		r.step(maxSteps, "end", reason, false)
 	}
 	return r.snapshot(), r.keep
 }

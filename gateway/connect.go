@@ -24,11 +24,11 @@ func (s *session) connect(p *mqtt.Connect) string {
 	defer s.stage("connect")()
 	s.version = p.Version
 	s.settle(p)
-	if code, why := s.name(p); why != "" {
+	if code, why := s.acceptable(p); why != "" {
 		return s.refuseConnect(code, "client-id", why)
 	}
-	if why := s.placeTenant(); why != "" {
-		return s.refuseConnect(mqtt.NotAuthorized, "sni", why)
+	if err := s.placeTenant(); err != nil {
+		return s.refuseFor("sni", err)
 	}
 	s.g.hub.watch(s) // before the status is read: see hub
 	var granted *rights
@@ -36,13 +36,15 @@ func (s *session) connect(p *mqtt.Connect) string {
 		granted, err = s.identify(ctx, tx, p)
 		return err
 	})
-	s.rec.Who(s.tenant, s.certID, s.clientID)
-	if err != nil {
-		return s.refuseConnect(connectCode(err), "certificate", sentence(err))
+	switch why := s.ended.Load(); {
+	case why != nil: // cut while its status was read
+		return s.refuseConnect(mqtt.NotAuthorized, "certificate", *why)
+	case err != nil:
+		return s.refuseFor("certificate", err)
 	}
 	s.rights.Store(granted)
-	s.hasThing, s.exclusive = granted.thing != "", granted.exclusive
-	if why := s.mayConnect(p); why != "" {
+	s.hasThing = granted.thing != ""
+	if why := s.mayConnect(); why != "" {
 		return s.refuseConnect(mqtt.NotAuthorized, "policy", why)
 	}
 	if p.Will != nil {
@@ -63,18 +65,18 @@ func (s *session) settle(p *mqtt.Connect) {
 	s.reasons = s.version == mqtt.V5 && p.Properties.RequestProblemInfo.Or(true)
 	s.window = min(int(p.Properties.ReceiveMaximum.Or(maxInflight)), maxInflight)
 	s.maxPacket = int(p.Properties.MaximumPacketSize.Or(0))
-	k := int(p.KeepAlive)
+	s.keepAlive = time.Duration(p.KeepAlive) * time.Second
 	switch {
-	case k == 0 || k > maxKeepAlive:
-		k = maxKeepAlive
-	case k < minKeepAlive:
-		k = minKeepAlive
+	case s.keepAlive == 0 || s.keepAlive > maxKeepAlive:
+		s.keepAlive = maxKeepAlive
+	case s.keepAlive < s.g.Limits.KeepAlive:
+		s.keepAlive = s.g.Limits.KeepAlive
 	}
-	s.keepAlive = time.Duration(k) * time.Second
 }
 
-// name checks the client id, or gives one (device-gateway.md, section 3.2).
-func (s *session) name(p *mqtt.Connect) (mqtt.ReasonCode, string) {
+// acceptable checks the client id, or gives one (device-gateway.md, section
+// 3.2), and what else of CONNECT needs no store.
+func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	bad := mqtt.ClientIDNotValid
 	if s.version == mqtt.V311 {
 		bad = mqtt.RefusedClientID
@@ -88,33 +90,47 @@ func (s *session) name(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	case len(p.ClientID) > maxClientID:
 		return bad, fmt.Sprintf("The client id has %d bytes; at most %d are allowed.", len(p.ClientID), maxClientID)
 	case strings.HasPrefix(p.ClientID, "$"):
-		return bad, "The client id begins with $, which is reserved."
+		return bad, "Client id " + quoted(p.ClientID) + " begins with $, which is reserved; choose another."
 	}
 	if s.maxPacket > 0 && s.maxPacket < minClientPacket {
-		return mqtt.ProtocolError, fmt.Sprintf("The device takes packets of at most %d bytes; at least %d are needed.", s.maxPacket, minClientPacket)
+		return mqtt.UnspecifiedError, fmt.Sprintf("CONNECT says that the device takes packets of at most %d bytes (Maximum Packet Size); at least %d are needed.", s.maxPacket, minClientPacket)
+	}
+	if p.Properties.AuthMethod.IsSet() { // MQTT 5.0, 4.12
+		return mqtt.NotAuthorized, "CONNECT names an authentication method; enhanced authentication is not supported, the certificate says who the device is."
 	}
 	return 0, ""
 }
 
 // placeTenant finds the tenant: by SNI, or, for a device that sent none, the
 // one in which its certificate is registered.
-func (s *session) placeTenant() string {
+func (s *session) placeTenant() error {
 	if s.serverName != "" {
-		s.tenant, _ = s.g.Names.Tenant(s.serverName) // the handshake refused unknown names
-		return ""
+		t, known := s.g.Names.Tenant(s.serverName)
+		if !known { // it was, during the handshake
+			return fault.New(fault.Refused, "Server name %s is no endpoint of this server any more; its account was switched off.", quoted(s.serverName))
+		}
+		s.tenant = t
+		return nil
 	}
 	for _, t := range s.g.Names.Tenants() {
-		var c *certs.Certificate
-		err := s.g.DB.View(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-			c, err = tx.Certificate(ctx, t, s.certID)
+		switch c, err := s.registered(t); {
+		case fault.Is(err, fault.Missing):
+		case err != nil:
 			return err
-		})
-		if err == nil && c.Mode == "DEFAULT" {
+		case c.Mode == "DEFAULT":
 			s.tenant = t
-			return ""
+			return nil
 		}
 	}
-	return fmt.Sprintf("Certificate %s is registered in no account of this server, and the device sent no server name (SNI) that would pick one.", s.certID)
+	return fault.New(fault.Refused, "Certificate %s is registered in no account of this server, and the device sent no server name (SNI) that would pick one. Register the certificate, or let the device send one of: %s.", s.certID, knownNames(s.g.Names.Known()))
+}
+
+func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {
+	err = s.g.DB.View(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		c, err = tx.Certificate(ctx, t, s.certID)
+		return err
+	})
+	return c, err
 }
 
 // identify reads, in one snapshot, everything that decides what the device is
@@ -122,7 +138,7 @@ func (s *session) placeTenant() string {
 func (s *session) identify(ctx context.Context, tx store.Tx, p *mqtt.Connect) (*rights, error) {
 	c, err := tx.Certificate(ctx, s.tenant, s.certID)
 	if fault.Is(err, fault.Missing) {
-		return nil, fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s.", s.certID, s.tenant.Account, s.tenant.Region)
+		return nil, fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s, which the server name (SNI) picked. Register it there, or connect with a certificate of that account.", s.certID, s.tenant.Account, s.tenant.Region)
 	}
 	if err != nil {
 		return nil, err
@@ -162,13 +178,9 @@ func willTopic(p *mqtt.Connect) string {
 	return p.Will.Topic
 }
 
-func (s *session) mayConnect(p *mqtt.Connect) string {
+func (s *session) mayConnect() string {
 	resource := policy.ClientARN(s.tenant, s.clientID)
-	d := s.rights.Load().bound.Decide("iot:Connect", resource)
-	if d.Allowed {
-		return ""
-	}
-	return d.Sentence("iot:Connect", resource)
+	return s.rights.Load().decide("iot:Connect", resource)
 }
 
 // mayWill checks the will's topic at CONNECT, as AWS does. Wills are not
@@ -183,8 +195,8 @@ func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
 	}
 	for _, a := range actions {
 		resource := policy.TopicARN(s.tenant, w.Topic)
-		if d := s.rights.Load().bound.Decide(a, resource); !d.Allowed {
-			return mqtt.NotAuthorized, "The will may not be published. " + d.Sentence(a, resource)
+		if why := s.rights.Load().decide(a, resource); why != "" {
+			return mqtt.NotAuthorized, "The will may not be published. " + why
 		}
 	}
 	return 0, ""
@@ -194,23 +206,24 @@ func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
 func (s *session) enter(p *mqtt.Connect) string {
 	old, refused := s.g.hub.claim(s)
 	if refused {
+		s.rec.Step("connect", fmt.Sprintf("Client id %s is held by the connection of certificate %s from %s, since %s.", s.clientID, old.certID, old.remote, stamp(old.since)))
 		return s.refuseConnect(mqtt.NotAuthorized, "client-id", fmt.Sprintf(
-			"Client id %s is held by a provisioned device (from %s, since %s); a certificate without a thing cannot take it over.", s.clientID, old.remote, stamp(old.since)))
+			"Client id %s is in use by a device that has a thing; a certificate without a thing, such as a claim, cannot take it over. Use another client id for provisioning, or wait until that connection has ended.", quoted(s.clientID)))
 	}
 	if old != nil {
 		old.detach() // from here on, messages reach the new session only
-		old.end(mqtt.SessionTakenOver, fmt.Sprintf("Another connection took over client id %s (from %s).", s.clientID, s.remote))
+		old.end(mqtt.SessionTakenOver, fmt.Sprintf("Another connection took over client id %s. If both are meant to stay, each needs a client id of its own.", quoted(s.clientID)))
 		s.rec.Step("connect", fmt.Sprintf("Took over client id %s from the connection of %s (since %s).", s.clientID, old.remote, stamp(old.since)))
 	}
+	s.who()
+	s.rec.Step("connect", fmt.Sprintf("%s, client id %s, accepted.", s.version, s.clientID))
 	s.passed = true
 	s.g.door.pass(s.raw)
 	s.g.Metrics.Connection(1)
-	s.rec.Step("connect", fmt.Sprintf("%s, client id %s, accepted.", s.version, s.clientID))
-	s.send(s.connack(p))
-	s.out.ready.Store(true)
-	if why := s.ended.Load(); why != nil {
-		return *why // revoked between the read of its status and now
+	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
+		s.end(mqtt.ServerShuttingDown, "The server is shutting down.")
 	}
+	s.welcome(s.connack(p))
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
 	return ""
 }
@@ -241,31 +254,48 @@ func (s *session) connack(p *mqtt.Connect) *mqtt.Connack {
 	return a
 }
 
-// refuseConnect ends the connection at CONNECT. On MQTT 5 CONNACK says why; a
-// 3.1.1 device sees its socket close without one, as on AWS, but for a bad
-// client id.
+// refuseConnect ends the connection at CONNECT, because of a rule.
 func (s *session) refuseConnect(code mqtt.ReasonCode, cause, text string) string {
-	s.rec.Refuse("connect", text)
-	s.g.Metrics.Refusal(cause)
 	s.g.door.failed(s.from)
+	s.who()
+	s.rec.Refuse("connect", text)
+	return s.noConnack(code, cause, text)
+}
+
+// refuseFor ends the connection at CONNECT, because of an error. What is no
+// rule is the server's own failure, and does not count against the address.
+func (s *session) refuseFor(cause string, err error) string {
+	if fault.Is(err, fault.Refused) {
+		return s.refuseConnect(mqtt.NotAuthorized, cause, sentence(err))
+	}
+	s.g.Log.ErrorContext(s.ctx, "connect", slog.String("certificate", string(s.certID)), slog.Any("err", err))
+	text := sentence(err)
+	s.who()
+	s.rec.Fail("connect", text)
+	return s.noConnack(mqtt.UnspecifiedError, "server", text)
+}
+
+// who tells the attempt whose it is, as far as that is known.
+func (s *session) who() {
+	if s.tenant == (arn.Tenant{}) {
+		s.tenant = arn.Default
+	}
+	s.rec.Who(s.tenant, s.certID, s.clientID)
+}
+
+// noConnack refuses as AWS does: on MQTT 5 CONNACK says why; a 3.1.1 device
+// sees its socket close without one, but for a bad client id.
+func (s *session) noConnack(code mqtt.ReasonCode, cause, text string) string {
+	s.cause = cause
+	s.g.Metrics.Refusal(cause)
+	s.endOnce.Do(func() {}) // CONNACK is the last packet
 	switch {
 	case s.version == mqtt.V5:
 		a := &mqtt.Connack{Code: code}
-		if s.reasons {
-			a.Properties.ReasonString = mqtt.Some(arn.Clip(text, maxReason))
-		}
+		a.Properties.ReasonString = s.reason(text)
 		s.send(a)
 	case code == mqtt.RefusedClientID:
 		s.send(&mqtt.Connack{Code: code})
 	}
-	s.endOnce.Do(func() {})
 	return text
-}
-
-// connectCode is the MQTT 5 reason code of an error at CONNECT.
-func connectCode(err error) mqtt.ReasonCode {
-	if fault.Is(err, fault.Refused) {
-		return mqtt.NotAuthorized
-	}
-	return mqtt.UnspecifiedError
 }

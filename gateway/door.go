@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"container/list"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -18,8 +19,9 @@ type door struct {
 	mu        sync.Mutex
 	strangers *list.List // of net.Conn, oldest first
 	places    map[net.Conn]*list.Element
+	shown     map[net.Conn]struct{} // shown out, and not gone yet
 	total     int
-	failures  map[netip.Addr]*bucket
+	failures  map[netip.Prefix]*bucket
 }
 
 // A bucket holds the failures that an address is still allowed.
@@ -33,7 +35,22 @@ type bucket struct {
 const maxAddresses = 65_536
 
 func newDoor(l Limits, now func() time.Time) *door {
-	return &door{limits: l, now: now, strangers: list.New(), places: map[net.Conn]*list.Element{}, failures: map[netip.Addr]*bucket{}}
+	return &door{limits: l, now: now, strangers: list.New(), places: map[net.Conn]*list.Element{},
+		shown: map[net.Conn]struct{}{}, failures: map[netip.Prefix]*bucket{}}
+}
+
+// placeOf is what counts as one address: for IPv6 the network of 64 bits, since
+// whoever has one address there has them all.
+func placeOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.WithZone("").Prefix(bits)
+	if err != nil { // no address at all
+		return netip.Prefix{}
+	}
+	return p
 }
 
 // enter admits a new connection, or says why not. When too many strangers
@@ -42,19 +59,20 @@ func newDoor(l Limits, now func() time.Time) *door {
 func (d *door) enter(c net.Conn, from netip.Addr) (refused string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if b := d.failures[from]; b != nil {
+	if b := d.failures[placeOf(from)]; b != nil {
 		d.refill(b)
 		if b.left < 1 {
-			return "too many failed connections from this address"
+			return fmt.Sprintf("Too many connections from this address failed; %g a second are borne. The failures before this one say what to repair.", d.limits.Failures)
 		}
 	}
 	if d.total >= d.limits.Connections {
-		return "the server has reached its limit of connections"
+		return fmt.Sprintf("The server holds %d connections, which is its limit.", d.total)
 	}
 	if d.strangers.Len() >= d.limits.Strangers {
-		oldest := d.strangers.Front()
-		_ = oldest.Value.(net.Conn).Close() // its handshake fails and leaves by itself
-		d.drop(oldest.Value.(net.Conn))
+		oldest := d.strangers.Front().Value.(net.Conn)
+		_ = oldest.Close() // its handshake fails and leaves by itself
+		d.drop(oldest)
+		d.shown[oldest] = struct{}{}
 	}
 	d.places[c] = d.strangers.PushBack(c)
 	d.total++
@@ -66,6 +84,14 @@ func (d *door) drop(c net.Conn) {
 		d.strangers.Remove(place)
 		delete(d.places, c)
 	}
+}
+
+// showedOut says whether the connection was closed to make room.
+func (d *door) showedOut(c net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, out := d.shown[c]
+	return out
 }
 
 // pass says that the connection is a stranger no more.
@@ -80,6 +106,7 @@ func (d *door) leave(c net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drop(c)
+	delete(d.shown, c)
 	d.total--
 }
 
@@ -87,13 +114,14 @@ func (d *door) leave(c net.Conn) {
 func (d *door) failed(from netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := d.failures[from]
+	place := placeOf(from)
+	b := d.failures[place]
 	if b == nil {
 		if len(d.failures) >= maxAddresses {
 			d.forget()
 		}
 		b = &bucket{left: float64(d.limits.Burst), at: d.now()}
-		d.failures[from] = b
+		d.failures[place] = b
 	}
 	d.refill(b)
 	b.left = max(b.left-1, 0)

@@ -31,7 +31,7 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "slow", "The TLS handshake was begun and not finished in time."
 	case h.seen && h.name != "" && strings.Contains(err.Error(), "no certificates configured"):
-		return "sni", fmt.Sprintf("The device asked for server name %q, which is no endpoint of this server. Known names: %s.", arn.Clip(h.name, 120), strings.Join(known, ", "))
+		return "sni", fmt.Sprintf("The device asked for server name %s (SNI), which is no endpoint of this server. It must connect to one of: %s.", quoted(h.name), knownNames(known))
 	case strings.Contains(err.Error(), "client didn't provide a certificate"):
 		return "no-certificate", "The device sent no client certificate. It must present its claim or device certificate with the private key."
 	case strings.Contains(err.Error(), "no application protocol"), strings.Contains(err.Error(), "unsupported application protocols"):
@@ -49,6 +49,14 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 		return "not-tls", "What arrived is not TLS. Devices must use MQTT over TLS on this port."
 	}
 	return "handshake", "The TLS handshake failed: " + arn.Clip(strings.TrimPrefix(err.Error(), "tls: "), 200) + "."
+}
+
+// knownNames lists the first few endpoints.
+func knownNames(known []string) string {
+	if len(known) > 5 {
+		known = append(known[:5:5], fmt.Sprintf("and %d more", len(known)-5))
+	}
+	return strings.Join(known, ", ")
 }
 
 func isReset(err error) bool {

@@ -25,7 +25,7 @@ func (g *Gateway) Follow(e event.Event) {
 	case event.TenantChanged:
 		if e.Detail == "disabled" {
 			for _, s := range g.hub.of(e.Tenant) {
-				s.end(mqtt.AdministrativeAction, fmt.Sprintf("Account %s was disabled.", e.Tenant.Account))
+				s.end(mqtt.AdministrativeAction, fmt.Sprintf("Account %s was switched off; its connections are cut.", e.Tenant.Account))
 			}
 		}
 	case event.PolicyAttachment:
@@ -34,7 +34,7 @@ func (g *Gateway) Follow(e event.Event) {
 		g.staleTarget(e.Tenant, e.Detail)
 	case event.ThingChanged, event.ThingGroups:
 		for _, s := range g.hub.ofThing(e.Tenant, e.ID) {
-			s.stale.Store(true)
+			s.changes.Add(1)
 		}
 	case event.PolicyChanged:
 		g.staleIf(e.Tenant, func(r *rights) bool { return slices.Contains(r.policies, e.ID) })
@@ -58,7 +58,7 @@ func (g *Gateway) staleTarget(t arn.Tenant, target string) {
 	switch n.Kind {
 	case "cert":
 		for _, s := range g.hub.ofCert(t, arn.CertID(n.ID)) {
-			s.stale.Store(true)
+			s.changes.Add(1)
 		}
 	case "thinggroup":
 		g.staleIf(t, func(r *rights) bool { return slices.Contains(r.groups, n.ID) })
@@ -67,8 +67,8 @@ func (g *Gateway) staleTarget(t arn.Tenant, target string) {
 
 func (g *Gateway) staleIf(t arn.Tenant, concerned func(*rights) bool) {
 	for _, s := range g.hub.of(t) {
-		if r := s.rights.Load(); r != nil && concerned(r) {
-			s.stale.Store(true)
+		if r := s.rights.Load(); r == nil || concerned(r) { // nil: they are being read
+			s.changes.Add(1)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -55,8 +55,11 @@ type Provisioner interface {
 
 // Journal keeps attempts.
 type Journal interface {
+	// Record keeps one attempt, in place of an earlier state of it.
 	Record(a *attempts.Attempt)
-	Stranger(address, cause string, a *attempts.Attempt)
+	// Fold keeps attempts of which many may follow: those of one who and cause
+	// become one row a minute with a count.
+	Fold(who, cause string, a *attempts.Attempt)
 }
 
 // Config is what a Gateway needs. All fields but Limits and Metrics are
@@ -83,10 +86,9 @@ type Gateway struct {
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc
-	sessions sync.WaitGroup
-	serial   atomic.Uint64
+	sessions sync.WaitGroup // every goroutine that serves a connection
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards the two below, and sessions against a late Add
 	listeners map[net.Listener]struct{}
 	closed    bool
 }
@@ -118,23 +120,57 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 	}
 	defer g.untrack(ln)
 	config := g.tlsConfig(mode)
+	var wait time.Duration
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
-			return g.acceptFailed(err)
+		if err == nil {
+			wait = 0
+			g.admit(conn, config, mode)
+			continue
 		}
-		g.admit(conn, config, mode)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		g.Log.Error("accept", slog.Any("err", err))
+		if !passing(err) {
+			return err
+		}
+		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+		g.rest(wait)
 	}
 }
 
-// acceptFailed waits out a shortage of file descriptors, which would otherwise
-// end the server, and passes on what is final.
-func (g *Gateway) acceptFailed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+// passing says whether accept may succeed later: a connection was gone before
+// it was taken, or file descriptors or memory ran short, which must not end
+// the server.
+func passing(err error) bool {
+	for _, e := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
 	}
-	g.Log.Error("accept", slog.Any("err", err))
-	return err
+	return false
+}
+
+// rest waits, but not beyond the gateway's end.
+func (g *Gateway) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.ctx.Done():
+	}
+}
+
+// begin counts one more connection to wait for; it is false once the gateway
+// closes.
+func (g *Gateway) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.sessions.Add(1)
+	}
+	return !g.closed
 }
 
 func (g *Gateway) track(ln net.Listener) bool {
@@ -177,13 +213,15 @@ func (g *Gateway) Connections() int { return g.hub.count() }
 func usable(c *certs.Certificate, now time.Time) string {
 	switch {
 	case c.Status == certs.PendingActivation:
-		return "Certificate " + string(c.ID) + " is PENDING_ACTIVATION: it was made but RegisterThing has not bound it to a thing yet."
+		return "Certificate " + string(c.ID) + " is PENDING_ACTIVATION: it was made, and RegisterThing has not bound it to a thing yet. Send RegisterThing on the claim's connection first."
+	case c.Status == certs.Revoked:
+		return "Certificate " + string(c.ID) + " is REVOKED; the device needs a new certificate."
 	case c.Status != certs.Active:
-		return "Certificate " + string(c.ID) + " is " + string(c.Status) + "; only an ACTIVE certificate may connect."
+		return "Certificate " + string(c.ID) + " is " + string(c.Status) + "; only an ACTIVE certificate may connect. UpdateCertificate can set it to ACTIVE."
 	case now.After(c.NotAfter):
-		return "Certificate " + string(c.ID) + " expired at " + stamp(c.NotAfter) + "; it is now " + stamp(now) + "."
+		return "Certificate " + string(c.ID) + " expired at " + stamp(c.NotAfter) + "; the device needs a new one."
 	case now.Before(c.NotBefore):
-		return "Certificate " + string(c.ID) + " is not valid before " + stamp(c.NotBefore) + "; it is now " + stamp(now) + "."
+		return "Certificate " + string(c.ID) + " is not valid before " + stamp(c.NotBefore) + ", and the server's clock says " + stamp(now) + "."
 	}
 	return ""
 }

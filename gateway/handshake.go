@@ -66,19 +66,28 @@ func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
 	from := addressOf(conn)
 	if why := g.door.enter(conn, from); why != "" {
 		_ = conn.Close()
-		g.Metrics.Refusal("door")
-		g.strangerGone(from, "door", why, nil)
+		rec := g.open(conn, from)
+		rec.Refuse("door", why)
+		g.strangerGone(from, "door", rec)
 		return
 	}
-	g.sessions.Add(1)
+	if !g.begin() { // the gateway closed meanwhile
+		_ = conn.Close()
+		g.door.leave(conn)
+		return
+	}
 	go g.handshake(conn, from, config, mode)
+}
+
+func (g *Gateway) open(conn net.Conn, from netip.Addr) *attempts.Recorder {
+	return attempts.Open(uuid.NewString(), conn.RemoteAddr().String(), from.String(), g.Now)
 }
 
 func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, mode Mode) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: tcpKeepAlive, Interval: tcpKeepAlive, Count: 3})
 	}
-	rec := attempts.Open(uuid.NewString(), conn.RemoteAddr().String(), from.String(), g.Now)
+	rec := g.open(conn, from)
 	h := &hello{}
 	deadline := time.Now().Add(g.Limits.Handshake) // a wait, not a value: the real clock
 	_ = conn.SetDeadline(deadline)
@@ -96,7 +105,7 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 	}
 	leaf := state.PeerCertificates[0]
 	s := &session{
-		g: g, number: g.serial.Add(1), conn: tc, raw: conn, from: from, remote: conn.RemoteAddr().String(),
+		g: g, conn: tc, raw: conn, from: from, remote: conn.RemoteAddr().String(),
 		leaf: leaf, certID: arn.IDOf(leaf.Raw), serverName: state.ServerName, since: g.Now(), rec: rec,
 		subs: map[string]*subscription{},
 	}
@@ -108,6 +117,9 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 // handshakeFailed explains a handshake that came to nothing.
 func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.Recorder, h *hello, err error) {
 	cause, text := explainHandshake(h, err, g.Names.Known())
+	if g.door.showedOut(conn) {
+		cause, text = "crowd", tooManyStrangers
+	}
 	rec.Refuse("tls", text)
 	g.turnAway(conn, from, rec, cause, conn)
 }
@@ -115,21 +127,17 @@ func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.
 // turnAway ends a connection that never became a session.
 func (g *Gateway) turnAway(conn net.Conn, from netip.Addr, rec *attempts.Recorder, cause string, last net.Conn) {
 	defer g.sessions.Done()
-	_ = last.Close()
 	g.door.failed(from)
+	g.strangerGone(from, cause, rec)
+	_ = last.Close()
 	g.door.leave(conn)
-	g.Metrics.Refusal(cause)
-	g.strangerGone(from, cause, "", rec)
 }
 
-func (g *Gateway) strangerGone(from netip.Addr, cause, text string, rec *attempts.Recorder) {
-	if rec == nil {
-		rec = attempts.Open(uuid.NewString(), from.String(), from.String(), g.Now)
-		rec.Refuse("door", "Turned away: "+text+".")
-	}
+func (g *Gateway) strangerGone(from netip.Addr, cause string, rec *attempts.Recorder) {
 	a, _ := rec.Close("")
+	g.Metrics.Refusal(cause)
 	g.Metrics.Attempt(a.Door, string(a.Outcome))
-	g.Journal.Stranger(from.String(), cause, a)
+	g.Journal.Fold(placeOf(from).String(), cause, a)
 }
 
 func addressOf(c net.Conn) netip.Addr {

@@ -88,7 +88,7 @@ func (j *memoryJournal) Record(a *attempts.Attempt) {
 	j.new = make(chan struct{})
 }
 
-func (j *memoryJournal) Stranger(_, _ string, a *attempts.Attempt) { j.Record(a) }
+func (j *memoryJournal) Fold(_, _ string, a *attempts.Attempt) { j.Record(a) }
 
 // await gives the first attempt that satisfies want, waiting for it.
 func (j *memoryJournal) await(t *testing.T, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {

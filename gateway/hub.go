@@ -6,15 +6,16 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 )
 
-// A hub knows which session is whose. A session stands in certs from the end
-// of its handshake, before its certificate's status is read: so a revocation
-// finds it, or the read sees the revocation. It stands in clients from CONNECT.
+// A hub knows which session is whose. A session stands in certs, and among
+// those that enter, from the moment before its certificate's status is read:
+// so a revocation finds it, or the read sees the revocation. It stands in
+// clients from CONNECT on.
 type hub struct {
-	mu      sync.Mutex
-	clients map[clientKey]*session
-	certs   map[certKey]map[*session]struct{}
-	bound   map[*session]struct{} // those whose thing is exclusive
-	total   int
+	mu       sync.Mutex
+	clients  map[clientKey]*session
+	certs    map[certKey]map[*session]struct{}
+	entering map[*session]struct{} // their rights are being read
+	bound    map[*session]struct{} // those whose thing is exclusive
 }
 
 type clientKey struct {
@@ -28,7 +29,8 @@ type certKey struct {
 }
 
 func newHub() *hub {
-	return &hub{clients: map[clientKey]*session{}, certs: map[certKey]map[*session]struct{}{}, bound: map[*session]struct{}{}}
+	return &hub{clients: map[clientKey]*session{}, certs: map[certKey]map[*session]struct{}{},
+		entering: map[*session]struct{}{}, bound: map[*session]struct{}{}}
 }
 
 // watch makes the session findable by its certificate.
@@ -42,6 +44,7 @@ func (h *hub) watch(s *session) {
 		h.certs[k] = set
 	}
 	set[s] = struct{}{}
+	h.entering[s] = struct{}{}
 }
 
 // claim gives the client id to s, atomically. It returns the session that held
@@ -55,14 +58,28 @@ func (h *hub) claim(s *session) (old *session, refused bool) {
 	if old != nil && old.hasThing && !s.hasThing {
 		return old, true
 	}
-	if old == nil {
-		h.total++
-	}
 	h.clients[k] = s
-	if s.exclusive {
+	delete(h.entering, s)
+	if s.rights.Load().exclusive {
 		h.bound[s] = struct{}{}
 	}
 	return old, false
+}
+
+// bind notes whether the thing of s is exclusive, which may change while it is
+// connected. It is true if that is news.
+func (h *hub) bind(s *session, exclusive bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, was := h.bound[s]; was == exclusive || h.clients[clientKey{s.tenant, s.clientID}] != s {
+		return false
+	}
+	if exclusive {
+		h.bound[s] = struct{}{}
+	} else {
+		delete(h.bound, s)
+	}
+	return true
 }
 
 // leave takes s out. Another session that took its client id stays.
@@ -76,11 +93,10 @@ func (h *hub) leave(s *session) {
 			delete(h.certs, ck)
 		}
 	}
+	delete(h.entering, s)
 	delete(h.bound, s)
-	k := clientKey{s.tenant, s.clientID}
-	if h.clients[k] == s {
+	if k := (clientKey{s.tenant, s.clientID}); h.clients[k] == s {
 		delete(h.clients, k)
-		h.total--
 	}
 }
 
@@ -96,29 +112,40 @@ func (h *hub) ofCert(t arn.Tenant, id arn.CertID) []*session {
 }
 
 // ofThing gives the sessions whose thing it may be: the one with the thing's
-// name as client id, and those bound to a thing exclusively.
+// name as client id, those bound to a thing exclusively, and those whose rights
+// are being read.
 func (h *hub) ofThing(t arn.Tenant, thing string) []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var out []*session
+	out := h.enteringOf(t)
 	if s := h.clients[clientKey{t, thing}]; s != nil {
 		out = append(out, s)
 	}
 	for s := range h.bound {
-		if r := s.rights.Load(); s.tenant == t && r != nil && r.thing == thing {
+		if r := s.rights.Load(); s.tenant == t && r.thing == thing {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// of gives the sessions of a tenant that passed CONNECT.
+// of gives the sessions of a tenant, whether or not past CONNECT.
 func (h *hub) of(t arn.Tenant) []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var out []*session
+	out := h.enteringOf(t)
 	for k, s := range h.clients {
 		if k.tenant == t {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// enteringOf is those of the tenant whose rights are being read; mu is held.
+func (h *hub) enteringOf(t arn.Tenant) (out []*session) {
+	for s := range h.entering {
+		if s.tenant == t {
 			out = append(out, s)
 		}
 	}
@@ -141,5 +168,5 @@ func (h *hub) all() []*session {
 func (h *hub) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.total
+	return len(h.clients)
 }

@@ -6,12 +6,14 @@ import "time"
 // are AWS's where AWS has the limit (device-gateway.md, section 3.6).
 type Limits struct {
 	Handshake   time.Duration // accept to CONNECT; 10 s
+	KeepAlive   time.Duration // the shortest keep-alive that is granted; 30 s
+	Write       time.Duration // one write to a device; 30 s
 	Strangers   int           // connections that did not pass CONNECT yet; 2,048
 	Connections int           // all connections; 100,000
 	FirstPacket int           // bytes of CONNECT; 16 KiB
 	Packet      int           // bytes of any later packet; 149,504
 	Payload     int           // bytes of a PUBLISH payload; 131,072
-	Queue       int           // bytes that wait for a slow reader; 1 MiB
+	Queue       int           // bytes that wait for a slow reader, about; 1 MiB
 	Failures    float64       // failed connections per second and address that are borne; 20
 	Burst       int           // … and at once; 200
 }
@@ -22,9 +24,14 @@ func (l Limits) withDefaults() Limits {
 			*v = d
 		}
 	}
-	if l.Handshake == 0 {
-		l.Handshake = 10 * time.Second
+	long := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
 	}
+	long(&l.Handshake, 10*time.Second)
+	long(&l.KeepAlive, 30*time.Second)
+	long(&l.Write, 30*time.Second)
 	if l.Failures == 0 {
 		l.Failures = 20
 	}
@@ -47,7 +54,10 @@ const (
 	maxSubscriptions = 50 // per connection
 	maxInflight      = 100
 	maxAliases       = 8
-	minKeepAlive     = 30
-	maxKeepAlive     = 1200
+	maxKeepAlive     = 1200 * time.Second
 	minClientPacket  = 512
+	maxGroup         = 128     // bytes of a share name
+	maxUser          = 8 << 10 // bytes of user properties, keys and values
+	maxCorrelation   = 8 << 10
+	maxContentType   = 256
 )

@@ -1,179 +1,255 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/mqtt"
 )
 
 // An outbox holds what waits to be written to one device. Its writer is a
-// goroutine that exists only while there is something to write.
+// goroutine that exists only while there is something to write, and is the
+// only one that waits for the device: whoever queues a packet never does.
 type outbox struct {
-	ready atomic.Bool // CONNACK was sent: other packets may follow
-
 	mu       sync.Mutex
 	buf      []byte // encoded packets
+	flying   int    // bytes that the writer holds
+	ready    bool   // CONNACK was queued: other packets may follow
 	writing  bool
-	closing  bool // close when buf is empty
-	broken   bool // nothing more is written
-	idle     chan struct{}
-	inflight map[uint16]struct{} // QoS 1 messages not acknowledged yet
+	closing  bool          // nothing more is queued
+	broken   bool          // nothing more is written
+	idle     chan struct{} // closed by the writer when it ends; nil if nobody waits
+	inflight map[uint16]struct{}
 	nextID   uint16
-	pending  []*mqtt.Publish // QoS 1 messages waiting for room in the window
-	held     int             // bytes of pending payloads
+	pending  []*mqtt.Publish // QoS 1 messages that wait for room in the window
+	held     int             // bytes of pending
 }
 
-// writeTimeout is how long one write may take before the reader counts as
-// gone; closeTimeout how long a closing connection may take to say so.
+// closeTimeout is how long a closing connection may take to take its last
+// packet, and to close its own side.
+const closeTimeout = 300 * time.Millisecond
+
+// What became of a packet that was to be queued.
+type queued int
+
 const (
-	writeTimeout = 30 * time.Second
-	closeTimeout = 300 * time.Millisecond
+	kept  queued = iota
+	unfit        // larger than the device takes, or not of its version: as if sent
+	full         // the device reads too slowly
 )
 
 // send queues a packet. When the device reads too slowly for its queue, the
 // connection ends.
 func (s *session) send(p mqtt.Packet) {
 	s.out.mu.Lock()
-	ok := s.sendLocked(p)
+	q := s.queue(p)
 	s.out.mu.Unlock()
-	if !ok {
-		s.overflow()
+	s.settleQueue(q)
+}
+
+// settleQueue draws the consequence of what queue found; out.mu is not held.
+func (s *session) settleQueue(q queued) {
+	switch q {
+	case unfit:
+		s.g.Metrics.Dropped("packet too large for the device")
+	case full:
+		s.g.Metrics.Dropped("slow reader")
+		s.lost("The device reads or acknowledges too slowly: more than the %d bytes of its queue wait.", s.g.Limits.Queue)
 	}
 }
 
-func (s *session) overflow() {
-	s.g.Metrics.Dropped("slow reader")
-	s.refused("deliver", "queue", "The device reads too slowly: its queue is full. The connection was closed.")
-	s.end(mqtt.QuotaExceeded, "The device reads too slowly: its queue is full.")
+// lost ends a connection whose device does not read.
+func (s *session) lost(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if s.ended.Load() == nil {
+		s.refused("deliver", "slow reader", text)
+	}
+	s.out.mu.Lock()
+	s.out.broken = true
+	s.out.mu.Unlock()
+	s.end(mqtt.QuotaExceeded, text)
 	_ = s.raw.Close()
 }
 
-// sendLocked encodes onto the buffer; out.mu is held. It is false when the
-// queue is full.
-func (s *session) sendLocked(p mqtt.Packet) bool {
+// queue encodes onto the buffer; out.mu is held.
+func (s *session) queue(p mqtt.Packet) queued {
 	o := &s.out
 	if o.broken || o.closing {
-		return true
+		return kept // nobody will miss it
 	}
 	before := len(o.buf)
 	buf, err := mqtt.Append(o.buf, p, s.version)
-	if err != nil || s.maxPacket > 0 && len(buf)-before > s.maxPacket {
-		s.g.Metrics.Dropped("packet too large for the device") // MQTT 5.0, 3.1.2.11.4
-		return true
+	if err != nil || s.maxPacket > 0 && len(buf)-before > s.maxPacket { // MQTT 5.0, 3.1.2.11.4
+		return unfit
 	}
-	if len(buf) > s.g.Limits.Queue {
-		return false
+	if len(buf)+o.flying+o.held > s.g.Limits.Queue {
+		return full
 	}
-	o.buf = buf
-	if !o.writing {
-		o.writing = true
+	s.wake(buf)
+	return kept
+}
+
+// wake takes the longer buffer and sees that there is a writer; out.mu is
+// held. A session in which it is called has not finished, so its goroutine
+// counts and the writer's may be added.
+func (s *session) wake(buf []byte) {
+	s.out.buf = buf
+	if !s.out.writing {
+		s.out.writing = true
+		s.g.sessions.Add(1)
 		go s.flush()
 	}
-	return true
+}
+
+// welcome queues a CONNACK that accepts; from then on DISCONNECT may follow.
+func (s *session) welcome(p *mqtt.Connack) {
+	s.out.mu.Lock()
+	q := s.queue(p)
+	s.out.ready = true
+	s.out.mu.Unlock()
+	s.settleQueue(q)
+}
+
+// farewell queues the last packet, whatever the queue's limit, and lets none
+// follow. Without a packet it just lets none follow.
+func (s *session) farewell(last *mqtt.Disconnect) {
+	o := &s.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ready && !o.broken && !o.closing && last != nil {
+		if buf, err := mqtt.Append(o.buf, last, s.version); err == nil {
+			s.wake(buf)
+		}
+	}
+	o.closing = true
+	o.pending, o.held = nil, 0
 }
 
 // flush writes until the buffer is empty.
 func (s *session) flush() {
-	o := &s.out
+	defer s.g.sessions.Done()
 	for {
-		o.mu.Lock()
-		if len(o.buf) == 0 || o.broken {
-			o.writing = false
-			closing := o.closing
-			if o.idle != nil {
-				close(o.idle)
-				o.idle = nil
-			}
-			o.mu.Unlock()
-			if closing {
-				_ = s.conn.Close()
-			}
+		b := s.next()
+		if b == nil {
 			return
 		}
-		b := o.buf
-		o.buf = nil // an idle connection keeps no buffer
-		o.mu.Unlock()
-		_ = s.raw.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := s.conn.Write(b); err != nil {
-			o.mu.Lock()
-			o.broken = true
-			o.mu.Unlock()
+		_ = s.raw.SetWriteDeadline(time.Now().Add(s.g.Limits.Write))
+		_, err := s.conn.Write(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.lost("The device stopped reading: one write took longer than %v.", s.g.Limits.Write)
+		} else if err != nil {
+			s.out.mu.Lock()
+			s.out.broken = true
+			s.out.mu.Unlock()
 			_ = s.raw.Close()
 		}
 	}
 }
 
-// closeSoon closes the connection once what is queued was written, and at the
-// latest after closeTimeout, whether or not the device reads.
-func (s *session) closeSoon() {
+// next gives the writer what waits. Nil ends it.
+func (s *session) next() []byte {
 	o := &s.out
 	o.mu.Lock()
-	already := o.closing
-	o.closing = true
-	idle := !o.writing
-	o.mu.Unlock()
-	if already {
-		return
+	defer o.mu.Unlock()
+	o.flying = 0
+	if len(o.buf) > 0 && !o.broken {
+		b := o.buf
+		o.buf = nil // an idle connection keeps no buffer
+		o.flying = len(b)
+		return b
 	}
-	time.AfterFunc(closeTimeout, func() { _ = s.raw.Close() })
-	if idle {
-		go func() { _ = s.conn.Close() }()
+	o.writing, o.buf = false, nil
+	if o.idle != nil {
+		close(o.idle)
+		o.idle = nil
 	}
+	// TLS answers some records by itself, whenever they come.
+	_ = s.raw.SetWriteDeadline(time.Time{})
+	return nil
 }
 
-// finish closes the connection from the reader's side: what is queued goes
-// out first, as far as the device takes it.
+// finish closes the connection from the reader's side. What is queued goes out
+// first, then the end of our stream, and then we wait for the device's: closing
+// at once would reset the connection if it sent more, and a reset may overtake
+// our last words. All of it takes no longer than closeTimeout.
 func (s *session) finish() {
-	o := &s.out
-	o.mu.Lock()
-	o.closing = true
-	var idle chan struct{}
-	if o.writing {
-		if o.idle == nil {
-			o.idle = make(chan struct{})
-		}
-		idle = o.idle
+	force := time.AfterFunc(closeTimeout, func() { _ = s.raw.Close() })
+	defer force.Stop()
+	s.farewell(nil)
+	if idle := s.written(); idle != nil {
+		<-idle // or raw is closed, and the writer fails
 	}
-	o.mu.Unlock()
-	if idle != nil {
-		select {
-		case <-idle:
-		case <-time.After(closeTimeout):
+	if s.conn.CloseWrite() == nil {
+		if half, ok := s.raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			_ = s.raw.SetReadDeadline(time.Now().Add(closeTimeout))
+			discard(s.raw)
 		}
 	}
-	_ = s.raw.SetWriteDeadline(time.Now().Add(closeTimeout))
-	_ = s.conn.Close()
 	_ = s.raw.Close()
 }
 
-// deliver queues a message. QoS 1 messages wait when the window is full.
-func (s *session) deliver(p *mqtt.Publish) {
-	s.out.mu.Lock()
-	ok := s.deliverLocked(p)
-	s.out.mu.Unlock()
-	if !ok {
-		s.overflow()
+// written gives a channel that closes when the writer ends, nil if it has.
+func (s *session) written() chan struct{} {
+	o := &s.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing {
+		return nil
 	}
+	if o.idle == nil {
+		o.idle = make(chan struct{})
+	}
+	return o.idle
 }
 
-func (s *session) deliverLocked(p *mqtt.Publish) bool {
+// deliver queues a message, and says whether the device can take it. QoS 1
+// messages wait when the window is full.
+func (s *session) deliver(p *mqtt.Publish) bool {
+	s.out.mu.Lock()
+	q := s.deliverLocked(p)
+	s.out.mu.Unlock()
+	s.settleQueue(q)
+	return q == kept
+}
+
+func (s *session) deliverLocked(p *mqtt.Publish) queued {
 	o := &s.out
-	if p.QoS == 0 {
-		return s.sendLocked(p)
+	if p.QoS == 0 || o.closing || o.broken {
+		return s.queue(p)
 	}
-	if len(o.inflight) >= s.window {
-		o.held += len(p.Payload) + len(p.Topic) + 64
-		o.pending = append(o.pending, p)
-		return o.held <= s.g.Limits.Queue
+	if len(o.inflight) < s.window {
+		return s.launch(p)
 	}
+	if len(o.buf)+o.flying+o.held+weight(p) > s.g.Limits.Queue {
+		return full
+	}
+	o.held += weight(p)
+	o.pending = append(o.pending, p)
+	return kept
+}
+
+// launch gives a QoS 1 message its packet id and queues it.
+func (s *session) launch(p *mqtt.Publish) queued {
+	o := &s.out
 	if o.inflight == nil {
 		o.inflight = map[uint16]struct{}{}
 	}
 	p.PacketID = o.freeID()
-	o.inflight[p.PacketID] = struct{}{}
-	return s.sendLocked(p)
+	q := s.queue(p)
+	if q == kept {
+		o.inflight[p.PacketID] = struct{}{}
+	}
+	return q
+}
+
+// weight is about what a message occupies while it waits.
+func weight(p *mqtt.Publish) int {
+	return 128 + len(p.Topic) + len(p.Payload) + propertyBytes(&p.Properties)
 }
 
 // freeID finds a packet id that is not in flight; the window is far smaller
@@ -187,26 +263,50 @@ func (o *outbox) freeID() uint16 {
 	}
 }
 
-// acknowledged makes room in the window. An unknown id is ignored: the device
-// may acknowledge what an earlier connection sent.
+// acknowledged makes room in the window, and fills it. An unknown id is
+// ignored: the device may acknowledge what an earlier connection sent.
 func (s *session) acknowledged(id uint16) {
 	o := &s.out
+	worst := kept
 	o.mu.Lock()
-	ok := true
-	if _, was := o.inflight[id]; was {
-		delete(o.inflight, id)
-		if len(o.pending) > 0 {
-			next := o.pending[0]
-			o.pending[0] = nil
-			if o.pending = o.pending[1:]; len(o.pending) == 0 {
-				o.pending = nil
-			}
-			o.held -= len(next.Payload) + len(next.Topic) + 64
-			ok = s.deliverLocked(next)
+	delete(o.inflight, id)
+	for len(o.pending) > 0 && len(o.inflight) < s.window {
+		next := o.pending[0]
+		o.pending[0] = nil
+		if o.pending = o.pending[1:]; len(o.pending) == 0 {
+			o.pending = nil
 		}
+		o.held -= weight(next)
+		worst = max(worst, s.launch(next))
 	}
 	o.mu.Unlock()
-	if !ok {
-		s.overflow()
+	s.settleQueue(worst)
+}
+
+// reason is a reason string for the device, if it wants one: short enough for
+// small receive buffers, and for the packets it takes.
+func (s *session) reason(text string) mqtt.Opt[string] {
+	limit := maxReason
+	if s.maxPacket > 0 {
+		limit = min(limit, s.maxPacket-maxAround)
+	}
+	if !s.reasons || text == "" || limit < 16 {
+		return mqtt.Opt[string]{}
+	}
+	return mqtt.Some(attempts.Plain(text, limit))
+}
+
+const (
+	maxReason = 512 // bytes of a reason string, about
+	maxAround = 64  // bytes around one, in any packet that carries it
+)
+
+// discard reads until the stream ends or fails.
+func discard(r io.Reader) {
+	var b [512]byte
+	for {
+		if _, err := r.Read(b[:]); err != nil {
+			return
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/policy"
 )
@@ -22,11 +21,14 @@ func (s *session) publish(p *mqtt.Publish) string {
 	if len(p.Payload) > s.g.Limits.Payload {
 		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("The payload has %d bytes; at most %d are allowed.", len(p.Payload), s.g.Limits.Payload))
 	}
-	if why := topicTooLong(p.Topic); why != "" {
-		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", why, true)
+	if why := topicTooLong("Topic", p.Topic); why != "" {
+		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", why)
+	}
+	if code, why := badProperties(&p.Properties); why != "" {
+		return s.refusePublish(p, code, "properties", why)
 	}
 	if why := s.mayPublish(p); why != "" {
-		return s.refusePublish(p, mqtt.NotAuthorized, "policy", why, true)
+		return s.refusePublish(p, mqtt.NotAuthorized, "policy", why)
 	}
 	s.g.Metrics.Message("in", 1)
 	if strings.HasPrefix(p.Topic, "$") {
@@ -61,37 +63,59 @@ func (s *session) resolveAlias(p *mqtt.Publish) (mqtt.ReasonCode, string) {
 	return 0, ""
 }
 
-func topicTooLong(topic string) string {
+func topicTooLong(what, topic string) string {
 	counted := topic
 	if rest, ok := strings.CutPrefix(topic, "$aws/rules/"); ok { // Basic Ingest
 		_, counted, _ = strings.Cut(rest, "/")
 	}
 	if len(counted) > maxTopic || strings.Count(counted, "/") > maxSlashes {
-		return fmt.Sprintf("Topic %s is too long: at most %d bytes and %d slashes are allowed.", quoted(topic), maxTopic, maxSlashes)
+		return fmt.Sprintf("%s %s is too long: it has %d bytes and %d slashes; at most %d and %d are allowed.",
+			what, quoted(topic), len(counted), strings.Count(counted, "/"), maxTopic, maxSlashes)
 	}
 	return ""
 }
 
+// badProperties holds AWS's limits of a message's properties (device-gateway.md,
+// sections 3.4 and 3.6).
+func badProperties(p *mqtt.Properties) (mqtt.ReasonCode, string) {
+	if n := userBytes(p); n > maxUser {
+		return mqtt.QuotaExceeded, fmt.Sprintf("The user properties have %d bytes; at most %d are allowed.", n, maxUser)
+	}
+	if n := len(p.CorrelationData); n > maxCorrelation {
+		return mqtt.QuotaExceeded, fmt.Sprintf("The correlation data has %d bytes; at most %d are allowed.", n, maxCorrelation)
+	}
+	if n := len(p.ContentType.Or("")); n > maxContentType {
+		return mqtt.QuotaExceeded, fmt.Sprintf("The content type has %d bytes; at most %d are allowed.", n, maxContentType)
+	}
+	return mqtt.TopicNameInvalid, topicTooLong("Response topic", p.ResponseTopic.Or(""))
+}
+
+func userBytes(p *mqtt.Properties) (n int) {
+	for _, u := range p.User {
+		n += len(u.Key) + len(u.Value)
+	}
+	return n
+}
+
+// propertyBytes is about what the properties of a message occupy.
+func propertyBytes(p *mqtt.Properties) int {
+	return userBytes(p) + 32*len(p.User) + len(p.CorrelationData) + len(p.ContentType.Or("")) + len(p.ResponseTopic.Or(""))
+}
+
 func (s *session) mayPublish(p *mqtt.Publish) string {
 	resource := policy.TopicARN(s.tenant, p.Topic)
-	if d := s.may("iot:Publish", resource); !d.Allowed {
-		return d.Sentence("iot:Publish", resource)
+	if why := s.may("iot:Publish", resource); why != "" || !p.Retain {
+		return why
 	}
-	if !p.Retain {
-		return ""
-	}
-	if d := s.may("iot:RetainPublish", resource); !d.Allowed {
-		return d.Sentence("iot:RetainPublish", resource)
-	}
-	return ""
+	return s.may("iot:RetainPublish", resource)
 }
 
 // refusePublish says no to one message. On 3.1.1 nothing but closing the
 // connection can say so; on MQTT 5 a QoS 1 message gets its code, and a QoS 0
 // message is dropped.
-func (s *session) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode, cause, why string, closes bool) string {
+func (s *session) refusePublish(p *mqtt.Publish, code mqtt.ReasonCode, cause, why string) string {
 	s.refused("publish", cause, why)
-	if s.version == mqtt.V311 && closes {
+	if s.version == mqtt.V311 {
 		s.end(code, why)
 		return why
 	}
@@ -105,9 +129,7 @@ func (s *session) ack(p *mqtt.Publish, code mqtt.ReasonCode, why string) {
 		return
 	}
 	a := &mqtt.Puback{PacketID: p.PacketID, Code: code}
-	if why != "" && s.reasons {
-		a.Properties.ReasonString = mqtt.Some(arn.Clip(why, maxReason))
-	}
+	a.Properties.ReasonString = s.reason(why)
 	s.send(a)
 }
 
@@ -154,15 +176,17 @@ func (g *Gateway) offer(from *session, sub *subscription, p *mqtt.Publish, resou
 	if sub.noLocal && sub.s == from {
 		return false
 	}
-	if d := sub.s.may("iot:Receive", resource); !d.Allowed {
-		sub.s.withheld(d.Sentence("iot:Receive", resource))
+	if why := sub.s.may("iot:Receive", resource); why != "" {
+		sub.s.withheld(why)
 		return false
 	}
 	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos)}
 	if sub.s.version == mqtt.V5 {
 		forward(&out.Properties, &p.Properties)
 	}
-	sub.s.deliver(out)
+	if !sub.s.deliver(out) {
+		return false
+	}
 	g.Metrics.Message("out", 1)
 	return true
 }

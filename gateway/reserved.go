@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 func (s *session) reserved(p *mqtt.Publish) string {
 	op, template, format, ok := wire.ParseTopic(p.Topic)
 	if !ok {
-		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", "Topic "+quoted(p.Topic)+" is reserved and no operation of this server.", true)
+		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", notReserved(p.Topic))
 	}
 	s.ack(p, mqtt.Success, "")
 	s.rec.Through(s.doorName(), template)
@@ -33,6 +34,15 @@ func (s *session) reserved(p *mqtt.Publish) string {
 	}
 	s.answer(op, p.Topic, format, body, err)
 	return ""
+}
+
+// notReserved says what is wrong with a reserved topic that is no operation.
+func notReserved(topic string) string {
+	what := "Topic " + quoted(topic) + " is reserved and no operation of this server."
+	if !strings.HasPrefix(topic, "$aws/certificates/create") && !strings.HasPrefix(topic, "$aws/provisioning-templates/") {
+		return what
+	}
+	return what + " Requests go to $aws/certificates/create/FORMAT, $aws/certificates/create-from-csr/FORMAT and $aws/provisioning-templates/TEMPLATE/provision/FORMAT, with FORMAT json or cbor."
 }
 
 type encoder interface{ Encode(wire.Format) []byte }
@@ -101,14 +111,25 @@ func (s *session) registerThing(template string, f wire.Format, payload []byte) 
 // that asked, and one log event.
 func (s *session) answer(op wire.Operation, topic string, f wire.Format, body encoder, err error) {
 	log := s.g.Log.With(slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
+	defer s.record()
 	if err == nil {
 		log.InfoContext(s.ctx, op.String())
 		s.reply(wire.Accepted(topic), body.Encode(f))
 		return
 	}
 	face, text := fault.Show(err)
+	if why := s.ended.Load(); why != nil { // the connection ended while we worked: nobody is to blame, nobody listens
+		log.InfoContext(s.ctx, op.String(), slog.String("code", "ended"), slog.Any("err", err))
+		s.rec.Step(stepOf(op), "Given up, because the connection ended: "+*why)
+		return
+	}
 	log.LogAttrs(s.ctx, face.Level, op.String(), slog.String("code", face.Code), slog.Any("err", err))
-	s.refused(stepOf(op), face.Code, text)
+	s.g.Metrics.Refusal(face.Code)
+	if face.MQTT >= 500 {
+		s.rec.Fail(stepOf(op), text)
+	} else {
+		s.rec.Refuse(stepOf(op), text)
+	}
 	s.reply(wire.Rejected(topic), wire.Rejection{StatusCode: face.MQTT, ErrorCode: face.Code, ErrorMessage: text}.Encode(f))
 }
 
@@ -122,7 +143,10 @@ func stepOf(op wire.Operation) string {
 // reply sends a direct reply at the QoS at which the device listens, and at
 // QoS 0 to one that does not.
 func (s *session) reply(topic string, payload []byte) {
-	qos := s.granted(topic)
-	s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: qos})
-	s.rec.Step("answer", strings.TrimPrefix(topic, "$aws/"))
+	short := strings.TrimPrefix(topic, "$aws/")
+	if !s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: s.granted(topic)}) && s.maxPacket > 0 {
+		s.rec.Step("answer", fmt.Sprintf("The answer on %s, with %d bytes, could not be sent: the device takes packets of at most %d bytes.", short, len(payload), s.maxPacket))
+		return
+	}
+	s.rec.Step("answer", short)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -145,31 +146,46 @@ func (s *session) implied() ([]policy.Named, error) {
 	return []policy.Named{{Name: "temporary claim", Version: "1", Compiled: doc.Compile()}}, nil
 }
 
-// may decides one action. Rights that became stale are read again first; if
-// that fails, nothing is allowed.
-func (s *session) may(action, resource string) policy.Decision {
-	if s.stale.Load() {
-		s.refresh()
+// decide gives a sentence when the answer is no.
+func (r *rights) decide(action, resource string) (refusal string) {
+	if d := r.bound.Decide(action, resource); !d.Allowed {
+		return d.Sentence(action, resource)
 	}
-	return s.rights.Load().bound.Decide(action, resource)
+	return ""
 }
 
-func (s *session) refresh() {
+// may decides one action, and gives a sentence when the answer is no. Rights
+// that changed are read again first; if that fails, nothing is allowed.
+func (s *session) may(action, resource string) (refusal string) {
+	if s.changes.Load() != s.seen.Load() && !s.refresh() {
+		return "The server could not read this connection's policies and allows nothing until it can; try again."
+	}
+	return s.rights.Load().decide(action, resource)
+}
+
+// refresh reads the rights again, and says whether it could. Until they are
+// there, every other action waits.
+func (s *session) refresh() bool {
 	s.rightsMu.Lock()
 	defer s.rightsMu.Unlock()
-	if !s.stale.Swap(false) {
-		return // another goroutine did it
+	for s.changes.Load() != s.seen.Load() {
+		change := s.changes.Load()
+		var fresh *rights
+		err := s.g.DB.View(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+			fresh, err = s.readRights(ctx, tx, nil, "")
+			return err
+		})
+		if err != nil {
+			s.g.Log.ErrorContext(s.g.ctx, "policies", slog.String("client", s.clientID), slog.Any("err", err))
+			return false
+		}
+		s.rights.Store(fresh)
+		s.seen.Store(change)
+		if s.g.hub.bind(s, fresh.exclusive) && fresh.exclusive {
+			s.changes.Add(1) // what happened to the thing before it was bound was not for us
+		}
 	}
-	var fresh *rights
-	err := s.g.DB.View(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		fresh, err = s.readRights(ctx, tx, nil, "")
-		return err
-	})
-	if err != nil {
-		s.stale.Store(true)
-		fresh = &rights{bound: policy.Bind(nil, policy.Context{Tenant: s.tenant})}
-	}
-	s.rights.Store(fresh)
+	return true
 }
 
 // A policyCache keeps compiled documents. A version is immutable and a policy

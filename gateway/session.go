@@ -26,7 +26,6 @@ import (
 // run, on a goroutine of its own, owns every field that names no other owner.
 type session struct {
 	g          *Gateway
-	number     uint64
 	conn       *tls.Conn
 	raw        net.Conn
 	from       netip.Addr
@@ -46,7 +45,6 @@ type session struct {
 	cert      *certs.Certificate
 	claim     *certs.ClaimRecord
 	hasThing  bool
-	exclusive bool // its thing is bound exclusively, whatever the client id
 	reasons   bool // the device wants reason strings
 	window    int  // QoS 1 messages it takes unacknowledged
 	maxPacket int  // bytes it takes; 0: any
@@ -56,8 +54,9 @@ type session struct {
 	aliases  map[uint16]string // topics by alias; nil until the first
 
 	rights   atomic.Pointer[rights]
-	stale    atomic.Bool // rights are to be read again before the next action
-	rightsMu sync.Mutex  // one reader of rights at a time
+	changes  atomic.Uint64 // what may have changed the rights, counted by Follow
+	seen     atomic.Uint64 // the change that rights hold
+	rightsMu sync.Mutex    // one reader of rights at a time
 
 	subsMu   sync.Mutex
 	subs     map[string]*subscription
@@ -68,7 +67,8 @@ type session struct {
 
 	endOnce sync.Once
 	ended   atomic.Pointer[string] // why, once end was called
-	passed  bool                   // CONNECT was accepted
+	passed  bool                   // CONNECT was accepted; fixed before CONNACK
+	cause   string                 // of a refused CONNECT: alike attempts are folded
 }
 
 // run serves the connection to its end.
@@ -92,9 +92,15 @@ func (s *session) serve(r *mqtt.Reader, deadline time.Time) string {
 	r.SetLimit(s.g.Limits.Packet)
 	for {
 		_ = s.raw.SetReadDeadline(s.silence())
+		if why := s.ended.Load(); why != nil { // after the deadline, which end moves
+			return *why
+		}
 		p, err := r.Next(s.version)
 		if err != nil {
 			return s.broken(err)
+		}
+		if why := s.ended.Load(); why != nil { // cut or taken over: what came since does not count
+			return *why
 		}
 		if why := s.handle(p); why != "" {
 			return why
@@ -120,10 +126,12 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Pingreq:
 		s.send(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
-		s.endOnce.Do(func() {}) // nothing is sent after a DISCONNECT
+		s.farewell(nil) // nothing is sent after a DISCONNECT
 		return "The device said DISCONNECT."
 	case *mqtt.Connect:
-		return s.violation(mqtt.ProtocolError, "The device sent a second CONNECT.")
+		return s.violation(mqtt.ProtocolError, "The device sent a second CONNECT; one connection begins with one.")
+	case *mqtt.Auth:
+		return s.violation(mqtt.ProtocolError, "The device sent AUTH; enhanced authentication is not supported, the certificate says who the device is.")
 	case *mqtt.Pubrec, *mqtt.Pubrel, *mqtt.Pubcomp:
 		return s.violation(mqtt.QoSNotSupported, "The device sent "+p.Type().String()+"; QoS 2 is not supported.")
 	default:
@@ -135,8 +143,7 @@ func (s *session) handle(p mqtt.Packet) string {
 // violation ends the connection because of what the device did, and says so on
 // MQTT 5. A 3.1.1 device just sees its socket close.
 func (s *session) violation(code mqtt.ReasonCode, text string) string {
-	s.rec.Refuse("mqtt", text)
-	s.g.Metrics.Refusal("mqtt")
+	s.refused("mqtt", "mqtt", text)
 	s.end(code, text)
 	return text
 }
@@ -148,76 +155,106 @@ func (s *session) broken(err error) string {
 	case s.ended.Load() != nil:
 		return *s.ended.Load()
 	case errors.As(err, &bad):
-		code := bad.Code
-		if code == mqtt.PacketTooLarge { // not among the codes AWS sends
-			code = mqtt.QuotaExceeded
-		}
-		return s.violation(code, bad.Text)
+		return s.violation(disconnectCode(bad.Code), bad.Text)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.violation(mqtt.KeepAliveTimeout, fmt.Sprintf("The device was silent for one and a half times its keep-alive of %v.", s.keepAlive))
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "The device closed the connection without DISCONNECT."
 	}
-	return "The connection was lost."
+	return "The connection was lost without DISCONNECT."
+}
+
+// disconnectCode puts the codes that AWS sends in a DISCONNECT in place of
+// those it does not (device-gateway.md, section 3.3).
+func disconnectCode(c mqtt.ReasonCode) mqtt.ReasonCode {
+	switch c {
+	case mqtt.PacketTooLarge:
+		return mqtt.QuotaExceeded
+	case mqtt.UnsupportedProtocolVersion: // in a second CONNECT
+		return mqtt.ProtocolError
+	}
+	return c
 }
 
 // notConnect explains a connection whose first packet was no CONNECT.
 func (s *session) notConnect(err error) string {
 	var bad *mqtt.Error
-	text := "The device closed the connection before CONNECT."
 	switch {
 	case errors.As(err, &bad):
-		text = "The first packet is no CONNECT that can be read. " + bad.Text
 		if bad.Code == mqtt.UnsupportedProtocolVersion { // MQTT 3.1.1, 3.2.2.3
 			s.version = mqtt.V311
 			s.send(&mqtt.Connack{Code: mqtt.RefusedVersion})
 		}
+		return s.strange("not-connect", "The first packet is no CONNECT that can be read. "+bad.Text)
+	case s.g.door.showedOut(s.raw):
+		return s.strange("crowd", tooManyStrangers)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		text = "The device said nothing after the TLS handshake: no CONNECT arrived in time."
+		return s.strange("silent", fmt.Sprintf("The device was silent after the TLS handshake: no whole CONNECT arrived within %v.", s.g.Limits.Handshake))
 	}
+	return s.strange("broken-off", "The device closed the connection before CONNECT. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?")
+}
+
+const tooManyStrangers = "The connection was closed to make room: too many wait before CONNECT, and it had waited longest."
+
+// strange refuses a connection before anyone is authenticated.
+func (s *session) strange(cause, text string) string {
+	s.cause = cause
+	s.rec.Who(arn.Default, s.certID, "")
 	s.rec.Refuse("connect", text)
-	s.g.Metrics.Refusal("connect")
+	s.g.Metrics.Refusal(cause)
 	s.g.door.failed(s.from)
 	return text
 }
 
-// close undoes everything and keeps the attempt if it is worth keeping.
+// close undoes everything, keeps the attempt if it is worth keeping, and lets
+// the device know. A device that sees its socket closed finds its attempt
+// journalled.
 func (s *session) close(why string) {
 	s.cancel()
 	s.detach()
 	s.g.hub.leave(s)
+	s.journal(why)
 	s.finish()
 	s.g.door.leave(s.raw)
 	if s.passed {
 		s.g.Metrics.Connection(-1)
 	}
+}
+
+// journal keeps the attempt. A stranger's are folded by address; those of a
+// known certificate that is refused again and again, by its sentence.
+func (s *session) journal(why string) {
 	a, keep := s.rec.Close(why)
 	s.g.Metrics.Attempt(a.Door, string(a.Outcome))
-	if keep {
+	switch {
+	case !keep:
+	case s.passed:
 		s.g.Journal.Record(a)
+	case s.cert != nil:
+		s.g.Journal.Fold(string(s.certID), a.Reason, a)
+	default:
+		a.Tenant = arn.Default
+		s.g.Journal.Fold(placeOf(s.from).String(), s.cause, a)
 	}
 }
 
 // end ends the connection from outside or inside; the first call wins. On MQTT
-// 5 the device is told the code and the sentence. The reader notices the closed
-// socket and cleans up.
+// 5 the device is told the code and the sentence. The reader wakes and closes;
+// if it is busy, the socket is closed over its head. end does not wait.
 func (s *session) end(code mqtt.ReasonCode, text string) {
 	s.endOnce.Do(func() {
 		s.ended.Store(&text)
 		s.cancel()
-		if s.version == mqtt.V5 && s.out.ready.Load() {
-			d := &mqtt.Disconnect{Code: code}
-			if s.reasons {
-				d.Properties.ReasonString = mqtt.Some(arn.Clip(text, maxReason))
-			}
-			s.send(d)
+		var last *mqtt.Disconnect
+		if s.version == mqtt.V5 {
+			last = &mqtt.Disconnect{Code: code}
+			last.Properties.ReasonString = s.reason(text)
 		}
-		s.closeSoon()
+		s.farewell(last)
+		_ = s.raw.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+		time.AfterFunc(closeTimeout, func() { _ = s.raw.Close() })
 	})
 }
-
-// maxReason keeps a reason string inside small receive buffers.
-const maxReason = 512
 
 // detach takes every subscription out and lets none in again.
 func (s *session) detach() {
@@ -232,10 +269,17 @@ func (s *session) detach() {
 
 // refused writes one refusal to the attempt and the counters; an attempt that
 // goes on is journalled at once, so that `slipway trace` shows it while the
-// device is still connected.
+// device is still connected. A device that is refused in a loop fills its
+// timeline and is journalled no more until it leaves.
 func (s *session) refused(step, cause, text string) {
-	s.rec.Refuse(step, text)
 	s.g.Metrics.Refusal(cause)
+	if s.rec.Refuse(step, text) {
+		s.record()
+	}
+}
+
+// record journals the attempt as it is now.
+func (s *session) record() {
 	if s.passed {
 		s.g.Journal.Record(s.rec.Snapshot())
 	}

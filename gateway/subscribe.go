@@ -35,8 +35,8 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 		if fatal {
 			return why
 		}
-		if why != "" && s.reasons && !ack.Properties.ReasonString.IsSet() {
-			ack.Properties.ReasonString = mqtt.Some(arn.Clip(why, maxReason))
+		if !ack.Properties.ReasonString.IsSet() {
+			ack.Properties.ReasonString = s.reason(why)
 		}
 		ack.Codes = append(ack.Codes, code)
 	}
@@ -51,21 +51,24 @@ func (s *session) subscribeOne(f *mqtt.Subscription) (code mqtt.ReasonCode, why 
 		return 0, s.violation(mqtt.QoSNotSupported, "SUBSCRIBE asks for QoS 2, which is not supported."), true
 	}
 	if err := mqtt.ValidFilter(f.Filter); err != nil {
-		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid: "+err.Error(), true)
+		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid. "+err.Error(), true)
 	}
 	sub := &subscription{s: s, filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal}
 	if group, rest, ok := mqtt.ParseShare(f.Filter); ok {
 		sub.group, sub.match = group, rest
+		if len(group) > maxGroup {
+			return s.badFilter(mqtt.TopicFilterInvalid, fmt.Sprintf("The group name in filter %s has %d bytes; at most %d are allowed.", quoted(f.Filter), len(group), maxGroup), false)
+		}
 	}
-	if len(sub.match) > maxTopic || strings.Count(sub.match, "/") > maxSlashes {
-		return s.badFilter(mqtt.TopicFilterInvalid, fmt.Sprintf("Filter %s is too long: at most %d bytes and %d slashes are allowed.", quoted(f.Filter), maxTopic, maxSlashes), false)
+	if why := topicTooLong("Filter", sub.match); why != "" {
+		return s.badFilter(mqtt.TopicFilterInvalid, why, false)
 	}
 	resource := policy.TopicFilterARN(s.tenant, f.Filter)
-	if d := s.may("iot:Subscribe", resource); !d.Allowed {
-		return s.deniedFilter(d.Sentence("iot:Subscribe", resource))
+	if why := s.may("iot:Subscribe", resource); why != "" {
+		return s.deniedFilter(why)
 	}
 	if !s.add(sub) {
-		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("The connection has %d subscriptions already, which is the limit.", maxSubscriptions), false)
+		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("Filter %s is one too many: the connection has %d subscriptions, which is the limit. Unsubscribe from some first.", quoted(f.Filter), maxSubscriptions), false)
 	}
 	s.rec.Step("subscribe", f.Filter)
 	if t, ok := templateOf(f.Filter); ok {

@@ -8,18 +8,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/internal/metrics"
 	"github.com/slipway-iot/slipway/store"
 )
 
 const (
-	maxWaiting = 10_000                 // attempts held in memory
+	maxWaiting = 10_000                 // attempts held in memory …
+	maxBytes   = 32 << 20               // … and about as many bytes
 	maxBatch   = 500                    // attempts in one transaction
-	maxStrange = 10_000                 // rows of strangers held in memory
+	maxFolds   = 10_000                 // rows that alike attempts are folded into
+	maxTries   = 5                      // of a batch, before it is dropped
 	beat       = 200 * time.Millisecond // how long an attempt waits for company
-	strangeRow = time.Minute            // one row a minute per address and cause
+	pause      = time.Second            // before a batch is tried again
+	foldFor    = time.Minute            // one row a minute for attempts that are alike
 )
 
 // Journal gathers attempts. Make one with New, run Run, then Record.
@@ -31,25 +33,31 @@ type Journal struct {
 
 	mu      sync.Mutex
 	waiting map[string]*attempts.Attempt // by id: a later state replaces an earlier
-	order   []string
-	strange map[strangeKey]*attempts.Attempt
+	order   []string                     // of waiting, the oldest first
+	bytes   int                          // of waiting, about
+	folds   map[foldKey]*attempts.Attempt
+	forgot  time.Time // when folds were last looked through
 	wake    chan struct{}
+
+	writing sync.Mutex // one flush at a time; guards the two below
+	batch   []*attempts.Attempt
+	tries   int // how often batch could not be written
 }
 
-// A strangeKey folds what happens before anyone is authenticated.
-type strangeKey struct{ address, cause string }
+// A foldKey is what makes attempts alike.
+type foldKey struct{ who, cause string }
 
 // New makes a journal over db.
 func New(db store.DB, log *slog.Logger, m *metrics.Metrics, now func() time.Time) *Journal {
 	return &Journal{
 		db: db, log: log, metrics: m, now: now,
-		waiting: map[string]*attempts.Attempt{}, strange: map[strangeKey]*attempts.Attempt{},
+		waiting: map[string]*attempts.Attempt{}, folds: map[foldKey]*attempts.Attempt{},
 		wake: make(chan struct{}, 1),
 	}
 }
 
-// Record takes an attempt to be written soon. When the journal is full it is
-// dropped and counted.
+// Record takes an attempt to be written soon, in place of an earlier state of
+// it. When the journal is full it is dropped and counted.
 func (j *Journal) Record(a *attempts.Attempt) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -57,50 +65,82 @@ func (j *Journal) Record(a *attempts.Attempt) {
 }
 
 func (j *Journal) put(a *attempts.Attempt) {
-	if _, again := j.waiting[a.ID]; !again {
-		if len(j.waiting) >= maxWaiting {
-			j.metrics.Dropped("attempt")
-			return
-		}
+	size := weight(a)
+	old, again := j.waiting[a.ID]
+	if again {
+		size -= weight(old)
+	}
+	if !again && len(j.waiting) >= maxWaiting || j.bytes+size > maxBytes {
+		j.dropped(1)
+		return
+	}
+	if !again {
 		j.order = append(j.order, a.ID)
 	}
 	j.waiting[a.ID] = a
+	j.bytes += size
+	j.nudge()
+}
+
+// nudge wakes Run.
+func (j *Journal) nudge() {
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Stranger takes an attempt that failed before authentication. Those of one
-// address and cause become one row a minute, with a count, in the default
-// tenant, so that a flood cannot fill the disk.
-func (j *Journal) Stranger(address, cause string, a *attempts.Attempt) {
+// weight is about what an attempt occupies.
+func weight(a *attempts.Attempt) int {
+	n := 512 + len(a.Reason)
+	for i := range a.Steps {
+		n += 64 + len(a.Steps[i].Text)
+	}
+	for _, k := range a.Keys {
+		n += 16 + len(k)
+	}
+	return n
+}
+
+func (j *Journal) dropped(n int) {
+	for range n {
+		j.metrics.Dropped("attempt")
+	}
+}
+
+// Fold takes an attempt of which many may follow: one that failed before
+// authentication, or the CONNECT of a device that is refused again and again.
+// Those of one who (an address, a certificate) and cause become one row a
+// minute with a count, so that neither a flood nor a stuck fleet fills the
+// disk.
+func (j *Journal) Fold(who, cause string, a *attempts.Attempt) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	a.Tenant = arn.Default
-	k := strangeKey{address, cause}
-	if row := j.strange[k]; row != nil && a.Opened.Sub(row.Opened) < strangeRow {
+	k := foldKey{who, cause}
+	if row := j.folds[k]; row != nil && a.Opened.Sub(row.Opened) < foldFor {
 		row.Count++
 		row.Closed = a.Closed
 		j.put(row.Copy())
 		return
 	}
-	if len(j.strange) >= maxStrange {
-		j.forget()
-	}
-	if len(j.strange) >= maxStrange {
-		j.metrics.Dropped("attempt")
+	if j.forget(); len(j.folds) >= maxFolds {
+		j.dropped(1)
 		return
 	}
-	j.strange[k] = a
+	j.folds[k] = a
 	j.put(a.Copy())
 }
 
-// forget drops the rows of strangers whose minute is over.
+// forget drops the rows whose minute is over, once in a while.
 func (j *Journal) forget() {
-	for k, row := range j.strange {
-		if j.now().Sub(row.Opened) >= strangeRow {
-			delete(j.strange, k)
+	now := j.now()
+	if len(j.folds) < maxFolds || now.Sub(j.forgot) < time.Second {
+		return
+	}
+	j.forgot = now
+	for k, row := range j.folds {
+		if now.Sub(row.Opened) >= foldFor {
+			delete(j.folds, k)
 		}
 	}
 }
@@ -110,37 +150,66 @@ func (j *Journal) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			j.flush(context.WithoutCancel(ctx))
+			j.Flush(context.WithoutCancel(ctx))
 			return
 		case <-j.wake:
 		}
-		timer := time.NewTimer(beat)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
+		rest(ctx, beat)
+		for !j.flush(context.WithoutCancel(ctx)) && ctx.Err() == nil {
+			rest(ctx, pause)
 		}
-		timer.Stop()
-		j.flush(context.WithoutCancel(ctx))
 	}
 }
 
-// Flush writes what waits and returns when it is on disk.
+// rest waits, but not beyond the end of ctx.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// Flush writes what waits and returns when it is on disk, or the store failed.
 func (j *Journal) Flush(ctx context.Context) { j.flush(ctx) }
 
-func (j *Journal) flush(ctx context.Context) {
+// flush says whether all that waited was written. A batch that cannot be
+// written is tried again, and dropped after maxTries, since the fault may lie
+// in the batch.
+func (j *Journal) flush(ctx context.Context) bool {
+	j.writing.Lock()
+	defer j.writing.Unlock()
 	for {
-		batch := j.take()
-		if len(batch) == 0 {
-			return
+		if len(j.batch) == 0 {
+			j.batch, j.tries = j.take(), 0
 		}
-		err := j.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-			return tx.InsertAttempts(ctx, batch)
-		})
-		if err != nil {
-			j.metrics.Dropped("attempt")
-			j.log.WarnContext(ctx, "attempts were not written", slog.Int("count", len(batch)), slog.Any("err", err))
-			return
+		if len(j.batch) == 0 {
+			return true
 		}
+		if err := j.write(ctx); err != nil {
+			j.failed(ctx, err)
+			return false
+		}
+		j.batch = nil
+	}
+}
+
+func (j *Journal) write(ctx context.Context) error {
+	return j.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tx.InsertAttempts(ctx, j.batch)
+	})
+}
+
+func (j *Journal) failed(ctx context.Context, err error) {
+	j.log.WarnContext(ctx, "attempts were not written", slog.Int("count", len(j.batch)), slog.Any("err", err))
+	j.nudge()
+	if ctx.Err() != nil {
+		return // the caller left; that says nothing about the batch
+	}
+	if j.tries++; j.tries >= maxTries {
+		j.dropped(len(j.batch))
+		j.batch = nil
 	}
 }
 
@@ -150,6 +219,7 @@ func (j *Journal) take() []*attempts.Attempt {
 	n := min(len(j.order), maxBatch)
 	batch := make([]*attempts.Attempt, 0, n)
 	for _, id := range j.order[:n] {
+		j.bytes -= weight(j.waiting[id])
 		batch = append(batch, j.waiting[id])
 		delete(j.waiting, id)
 	}
