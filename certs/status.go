@@ -59,7 +59,7 @@ func SetStatus(ctx context.Context, s Store, c *Certificate, to Status, now time
 //
 // It must not be ACTIVE and no thing may hold it; policies must be detached
 // first unless force is set, which detaches them (certificates-lifecycle.md,
-// section 3). The caller's c gives the moment of the event as c.Modified.
+// section 3). The store dates the event.
 func Delete(ctx context.Context, s Store, c *Certificate, force bool) error {
 	if c.Status == Active {
 		return fault.New(fault.CertificateState, "Certificate must be deactivated (not ACTIVE) before deletion. Id: %s", c.ID)
@@ -81,7 +81,7 @@ func Delete(ctx context.Context, s Store, c *Certificate, force bool) error {
 	if err := s.DeleteCertificate(ctx, c.Tenant, c.ID); err != nil {
 		return err
 	}
-	s.Emit(event.Event{Kind: event.CertificateDeleted, Tenant: c.Tenant, ID: string(c.ID), At: c.Modified})
+	s.Emit(event.Event{Kind: event.CertificateDeleted, Tenant: c.Tenant, ID: string(c.ID)})
 	return nil
 }
 

@@ -123,7 +123,6 @@ func (s *Server) deleteCertificate(ctx context.Context, c *Call, in *struct {
 	Force bool `json:"forceDelete"`
 }) (any, error) {
 	return s.onCertificate(ctx, c, in.ID, func(ctx context.Context, tx store.Tx, cert *certs.Certificate) error {
-		cert.Modified = s.cfg.Now()
 		return certs.Delete(ctx, tx, cert, in.Force)
 	})
 }
