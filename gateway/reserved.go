@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/provision"
 	"github.com/slipway-iot/slipway/wire"
@@ -115,6 +116,7 @@ func (s *session) answer(op wire.Operation, topic string, f wire.Format, body en
 	if err == nil {
 		log.InfoContext(s.ctx, op.String())
 		s.reply(wire.Accepted(topic), body.Encode(f))
+		answered(op)
 		return
 	}
 	face, text := fault.Show(err)
@@ -131,6 +133,16 @@ func (s *session) answer(op wire.Operation, topic string, f wire.Format, body en
 		s.rec.Refuse(stepOf(op), text)
 	}
 	s.reply(wire.Rejected(topic), wire.Rejection{StatusCode: face.MQTT, ErrorCode: face.Code, ErrorMessage: text}.Encode(f))
+}
+
+// answered is the last moment of an operation at which the server may be
+// killed by the crash tests.
+func answered(op wire.Operation) {
+	if op == wire.RegisterThing {
+		crash.Point("register.answered")
+	} else {
+		crash.Point("create.answered")
+	}
 }
 
 func stepOf(op wire.Operation) string {

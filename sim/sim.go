@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 	"github.com/slipway-iot/slipway/wire"
 )
 
-// A Device is one virtual device before it is provisioned.
+// A Device is one virtual device. It is for one goroutine.
 type Device struct {
 	Connect    client.Options // with the claim; ClientID is the device's
 	Template   string
@@ -26,6 +27,8 @@ type Device struct {
 	Format     wire.Format
 	ServerKeys bool              // the server makes the key; else a CSR is sent
 	Key        *ecdsa.PrivateKey // of the CSR; made when nil
+	// Progress is how far the device is; zero when it comes from the factory.
+	Progress Progress
 	// Began is called when a stage begins, if set.
 	Began func(stage string)
 }
@@ -38,31 +41,41 @@ type Stage struct {
 
 // Result is what became of a device.
 type Result struct {
-	Thing         string
-	CertificateID string
-	Cert          tls.Certificate // its own, to connect with
-	Configuration map[string]string
-	Stages        []Stage
+	Progress
+	Stages []Stage
 }
 
 // Stages names the stages in their order.
 var Stages = []string{"tls", "connect", "subscribe", "create", "register", "tls again", "connect again"}
 
-// Provision takes the device through the whole flow: claim connection, new
-// certificate, registration, and the connection under its own identity, which
-// stays open. The result holds the stages that were finished, error or not.
+// Provision takes the device through the flow, or through what is left of it:
+// claim connection, new certificate, registration, and the connection under its
+// own identity, which stays open. The result holds the stages that were
+// finished, error or not.
 func (d *Device) Provision(ctx context.Context) (*Result, *client.Device, error) {
 	r := &Result{}
-	if err := d.register(ctx, r); err != nil {
-		return r, nil, err
-	}
-	o := d.Connect
-	o.Cert = r.Cert
-	if r.Thing != "" {
-		o.ClientID = r.Thing
-	}
-	conn, err := d.dial(ctx, o, r, " again")
+	conn, err := d.goOn(ctx, r)
+	r.Progress = d.Progress
 	return r, conn, err
+}
+
+func (d *Device) goOn(ctx context.Context, r *Result) (*client.Device, error) {
+	if !d.Progress.Registered {
+		if err := d.register(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return d.dial(ctx, d.own(), r, " again")
+}
+
+// own is how the device connects once it is registered.
+func (d *Device) own() client.Options {
+	o := d.Connect
+	o.Cert = d.Progress.Cert
+	if d.Progress.Thing != "" {
+		o.ClientID = d.Progress.Thing
+	}
+	return o
 }
 
 func (d *Device) dial(ctx context.Context, o client.Options, r *Result, suffix string) (*client.Device, error) {
@@ -92,7 +105,8 @@ func (d *Device) timed(r *Result, name string, f func() error) error {
 	return err
 }
 
-// register goes from the claim connection to the registered thing.
+// register goes from the claim connection to the registered thing. A device
+// that holds a certificate with its token asks for no other.
 func (d *Device) register(ctx context.Context, r *Result) error {
 	topic, payload, err := d.createRequest()
 	if err != nil {
@@ -110,30 +124,42 @@ func (d *Device) register(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	var created wire.CreateAnswer
-	if err := d.timed(r, "create", func() error {
-		answer, err := conn.Request(topic, d.Format, payload)
-		if err != nil {
+	if d.Progress.Token == "" {
+		if err := d.timed(r, "create", func() error { return d.create(conn, topic, payload) }); err != nil {
 			return err
 		}
-		created, err = wire.DecodeCreateAnswer(d.Format, answer)
-		return err
-	}); err != nil {
+	}
+	return d.timed(r, "register", func() error { return d.redeem(conn, registerTopic) })
+}
+
+func (d *Device) create(conn *client.Device, topic string, payload []byte) error {
+	answer, err := conn.Request(topic, d.Format, payload)
+	if err != nil {
 		return err
 	}
-	if err := d.keep(r, created); err != nil {
+	created, err := wire.DecodeCreateAnswer(d.Format, answer)
+	if err != nil {
 		return err
 	}
-	return d.timed(r, "register", func() error {
-		req := wire.RegisterRequest{Token: created.Token, Parameters: d.Parameters}
-		answer, err := conn.Request(registerTopic, d.Format, req.Encode(d.Format))
-		if err != nil {
-			return err
-		}
-		registered, err := wire.DecodeRegisterAnswer(d.Format, answer)
-		r.Thing, r.Configuration = registered.ThingName, registered.DeviceConfiguration
+	return d.keep(created)
+}
+
+func (d *Device) redeem(conn *client.Device, topic string) error {
+	req := wire.RegisterRequest{Token: d.Progress.Token, Parameters: d.Parameters}
+	answer, err := conn.Request(topic, d.Format, req.Encode(d.Format))
+	if badToken(err) {
+		d.Progress = Progress{}
+	}
+	if err != nil {
 		return err
-	})
+	}
+	registered, err := wire.DecodeRegisterAnswer(d.Format, answer)
+	if err != nil {
+		return err
+	}
+	p := &d.Progress
+	p.Registered, p.Thing, p.Configuration = true, registered.ThingName, registered.DeviceConfiguration
+	return nil
 }
 
 // createRequest makes what the device asks for its certificate with.
@@ -158,23 +184,28 @@ func CSR(key *ecdsa.PrivateKey, commonName string) ([]byte, error) {
 
 // keep puts key and certificate together; that they belong together is
 // checked.
-func (d *Device) keep(r *Result, c wire.CreateAnswer) (err error) {
-	r.CertificateID = c.CertificateID
+func (d *Device) keep(c wire.CreateAnswer) (err error) {
+	p := Progress{CertificateID: c.CertificateID, Token: c.Token}
+	if p.Cert, err = d.pair(c); err == nil {
+		d.Progress = p
+	}
+	return err
+}
+
+func (d *Device) pair(c wire.CreateAnswer) (tls.Certificate, error) {
 	if d.ServerKeys {
-		r.Cert, err = tls.X509KeyPair([]byte(c.CertificatePEM), []byte(c.PrivateKey))
-		return err
+		return tls.X509KeyPair([]byte(c.CertificatePEM), []byte(c.PrivateKey))
 	}
 	block, _ := pem.Decode([]byte(c.CertificatePEM))
 	if block == nil {
-		return fmt.Errorf("the answer holds no certificate")
+		return tls.Certificate{}, errors.New("the answer holds no certificate")
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return err
+		return tls.Certificate{}, err
 	}
 	if !d.Key.PublicKey.Equal(leaf.PublicKey) {
-		return fmt.Errorf("the certificate %s is for another key", c.CertificateID)
+		return tls.Certificate{}, fmt.Errorf("the certificate %s is for another key", c.CertificateID)
 	}
-	r.Cert = tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: d.Key, Leaf: leaf}
-	return nil
+	return tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: d.Key, Leaf: leaf}, nil
 }
