@@ -15,9 +15,9 @@ import (
 
 // Slipway's own settings of a template are tags (DESIGN.md, decision 12).
 const (
-	settingPrefix    = "slipway:"
-	validitySetting  = settingPrefix + "validity"
-	reprovisionSetup = settingPrefix + "reprovision"
+	settingPrefix      = "slipway:"
+	validitySetting    = settingPrefix + "validity"
+	reprovisionSetting = settingPrefix + "reprovision"
 )
 
 // What becomes of a thing's earlier certificates when it provisions again.
@@ -38,7 +38,7 @@ func Validity(r *Record) (time.Duration, bool) {
 // Reprovision gives what the template says about things that exist already:
 // Keep or Deny.
 func Reprovision(r *Record) string {
-	if r.Tags[reprovisionSetup] == Deny {
+	if r.Tags[reprovisionSetting] == Deny {
 		return Deny
 	}
 	return Keep
@@ -79,7 +79,7 @@ func checkSetting(key, value string) error {
 			return err
 		}
 		return nil
-	case reprovisionSetup:
+	case reprovisionSetting:
 		switch value {
 		case Keep, Deny:
 			return nil
@@ -88,7 +88,7 @@ func checkSetting(key, value string) error {
 		}
 		return fault.New(fault.InvalidRequest, "Tag %s=%q: expected keep or deny.", key, arn.Clip(value, 40))
 	}
-	return fault.New(fault.InvalidRequest, "Tag %s is no setting of Slipway: expected %s or %s.", arn.Clip(key, 80), validitySetting, reprovisionSetup)
+	return fault.New(fault.InvalidRequest, "Tag %s is no setting of Slipway: expected %s or %s.", arn.Clip(key, 80), validitySetting, reprovisionSetting)
 }
 
 // parseValidity reads a Go duration such as 8760h, or one in whole days such
