@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -220,6 +221,13 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 			t.Errorf("asked %+v", s.requests)
 		}
 	})
+	inBubble(t, "but not one that came just before the connection ended", func(t *testing.T, s *server) {
+		s.onRequest = once(wire.RegisterThing, lever{bye: closed})
+		mustProvision(t, s.device(s.goodConfig()))
+		if s.count(wire.RegisterThing) != 1 {
+			t.Errorf("asked %+v", s.requests)
+		}
+	})
 	inBubble(t, "a device killed between the registration and its answer", func(t *testing.T, s *server) {
 		c := s.goodConfig()
 		ctx, kill := context.WithCancel(t.Context())
@@ -376,7 +384,7 @@ func TestTheClaimIsDeleted(t *testing.T) {
 		c.DeleteClaim = true
 		s.refuseConnect = func(_ int, asThing bool) error {
 			if asThing {
-				return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqttlink.CodeNotAuthorized}
+				return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqtt.NotAuthorized}
 			}
 			return nil
 		}

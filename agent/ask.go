@@ -90,15 +90,14 @@ func (r *run) ask(ctx context.Context, q question) ([]byte, error) {
 	return r.answer(ctx, link, q, published)
 }
 
+// answer waits for one of the two. An answer that arrived before the connection
+// ended still counts.
 func (r *run) answer(ctx context.Context, link mqttlink.Link, q question, published <-chan error) ([]byte, error) {
 	for {
 		select {
 		case m := <-link.Messages():
-			switch m.Topic {
-			case wire.Accepted(q.topic):
-				return m.Payload, nil
-			case wire.Rejected(q.topic):
-				return nil, r.rejection(q.op, m.Payload)
+			if payload, err := r.sort(q, m); payload != nil || err != nil {
+				return payload, err
 			}
 		case err := <-published:
 			if err != nil {
@@ -106,9 +105,34 @@ func (r *run) answer(ctx context.Context, link mqttlink.Link, q question, publis
 			}
 			published = nil
 		case <-link.Done():
-			return nil, link.Err()
+			return r.lastWords(link, q)
 		case <-ctx.Done():
 			return nil, r.silence(ctx, q)
+		}
+	}
+}
+
+// sort takes a message for an answer, a rejection, or nothing of ours.
+func (r *run) sort(q question, m mqttlink.Message) ([]byte, error) {
+	switch m.Topic {
+	case wire.Accepted(q.topic):
+		return append([]byte{}, m.Payload...), nil
+	case wire.Rejected(q.topic):
+		return nil, r.rejection(q.op, m.Payload)
+	}
+	return nil, nil
+}
+
+// lastWords looks for the answer among what a connection left when it ended.
+func (r *run) lastWords(link mqttlink.Link, q question) ([]byte, error) {
+	for {
+		select {
+		case m := <-link.Messages():
+			if payload, err := r.sort(q, m); payload != nil || err != nil {
+				return payload, err
+			}
+		default:
+			return nil, link.Err()
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -39,7 +40,7 @@ type Config struct {
 	Dir        string // where the identity and the state are kept
 
 	Format   wire.Format
-	Version  mqttlink.Version // zero means MQTT 5
+	Version  mqtt.Version // zero means MQTT 5
 	Keys     KeySource
 	KeyType  KeyType
 	ClientID string // on the claim's connection; empty means a random one

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -210,9 +211,9 @@ func (a *Agent) judgeRefusal(f *Failure, e *mqttlink.Error, asThing bool) {
 
 // authorization says whether a reason code is about who we are. A 3.1.1 server
 // has but one code for a refused filter.
-func authorization(code byte) bool {
+func authorization(code mqtt.ReasonCode) bool {
 	switch code {
-	case mqttlink.CodeNotAuthorized, mqttlink.CodeBadUser, mqttlink.CodeBanned, mqttlink.CodeUnspecified:
+	case mqtt.NotAuthorized, mqtt.BadUserNameOrPassword, mqtt.Banned, mqtt.UnspecifiedError:
 		return true
 	}
 	return false
@@ -224,8 +225,8 @@ func passing(e *mqttlink.Error) bool {
 		return e.Reason == "internal error"
 	}
 	switch e.Code {
-	case mqttlink.CodeUnavailable, mqttlink.CodeBusy, mqttlink.CodeShuttingDown, mqttlink.CodeTakenOver,
-		mqttlink.CodeQuota, mqttlink.CodeRate:
+	case mqtt.ServerUnavailable, mqtt.ServerBusy, mqtt.ServerShuttingDown, mqtt.SessionTakenOver,
+		mqtt.QuotaExceeded, mqtt.ConnectionRateExceeded:
 		return true
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -54,7 +55,7 @@ func TestEveryRejectionHasItsClassAndItsNumberOfTries(t *testing.T) {
 }
 
 func TestEveryEndOfAConnectionHasItsClass(t *testing.T) {
-	refused := func(code byte, reason string) *mqttlink.Error {
+	refused := func(code mqtt.ReasonCode, reason string) *mqttlink.Error {
 		return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Version: mqttlink.V5, Code: code, Reason: reason}
 	}
 	for name, c := range map[string]struct {
@@ -64,10 +65,10 @@ func TestEveryEndOfAConnectionHasItsClass(t *testing.T) {
 		tries int
 		text  string
 	}{
-		"a claim that has expired": {refused(mqttlink.CodeNotAuthorized, "Certificate 12 expired at noon."), ClaimExpired, ExitRefused, 1, "new claim"},
-		"a claim that is refused":  {refused(mqttlink.CodeNotAuthorized, "No policy allows iot:Connect."), ClaimNotAuthorised, ExitRefused, 1, "policy"},
-		"a wrong client id":        {refused(mqttlink.CodeClientID, ""), BadRequest, ExitRefused, 1, "refused again"},
-		"a server that is busy":    {refused(mqttlink.CodeBusy, ""), ServerFailed, ExitRefused, 5, "later"},
+		"a claim that has expired": {refused(mqtt.NotAuthorized, "Certificate 12 expired at noon."), ClaimExpired, ExitRefused, 1, "new claim"},
+		"a claim that is refused":  {refused(mqtt.NotAuthorized, "No policy allows iot:Connect."), ClaimNotAuthorised, ExitRefused, 1, "policy"},
+		"a wrong client id":        {refused(mqtt.ClientIDNotValid, ""), BadRequest, ExitRefused, 1, "refused again"},
+		"a server that is busy":    {refused(mqtt.ServerBusy, ""), ServerFailed, ExitRefused, 5, "later"},
 		"a TLS alert about the claim's dates": {&mqttlink.Error{Cause: mqttlink.Alert, Reason: "expired certificate"},
 			ClaimExpired, ExitRefused, 1, "new claim"},
 		"a TLS alert about the claim": {&mqttlink.Error{Cause: mqttlink.Alert, Reason: "bad certificate"},
@@ -95,7 +96,7 @@ func TestEveryEndOfAConnectionHasItsClass(t *testing.T) {
 func TestARefusedPublishIsAPolicyRefusal(t *testing.T) {
 	inBubble(t, "with the server's words", func(t *testing.T, s *server) {
 		s.onRequest = func(wire.Operation, int) lever {
-			return lever{puback: &mqttlink.Error{Cause: mqttlink.Refused, Op: "PUBLISH", Code: mqttlink.CodeNotAuthorized, Reason: "iot:Publish is not allowed."}}
+			return lever{puback: &mqttlink.Error{Cause: mqttlink.Refused, Op: "PUBLISH", Code: mqtt.NotAuthorized, Reason: "iot:Publish is not allowed."}}
 		}
 		f := mustFail(t, s.device(s.goodConfig()))
 		if f.Class != ClaimNotAuthorised || !strings.Contains(f.Said, "iot:Publish") || s.count(wire.CreateFromCSR) != 1 {
@@ -152,7 +153,7 @@ func TestAServerThatComesBackIsFound(t *testing.T) {
 	inBubble(t, "when a new certificate is not known everywhere yet", func(t *testing.T, s *server) {
 		s.refuseConnect = func(n int, asThing bool) error {
 			if n < 4 && asThing {
-				return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqttlink.CodeNotAuthorized}
+				return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqtt.NotAuthorized}
 			}
 			return nil
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -59,6 +60,7 @@ type lever struct {
 	swallow  bool  // carry it out, and never answer
 	deaf     bool  // neither carry it out nor answer
 	end      error // carry it out, and end the connection instead of answering
+	bye      error // carry it out, answer, and end the connection
 	puback   error // refuse the PUBLISH
 	wrongKey bool  // sign another key
 	payload  []byte
@@ -159,7 +161,7 @@ func (s *server) connect(ctx context.Context, o mqttlink.Options) (mqttlink.Link
 		}
 	}
 	if as != nil && as.answer == nil {
-		return nil, &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqttlink.CodeNotAuthorized, Reason: "PENDING_ACTIVATION"}
+		return nil, &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Code: mqtt.NotAuthorized, Reason: "PENDING_ACTIVATION"}
 	}
 	return &fakeLink{server: s, subscribed: map[string]bool{}, messages: make(chan mqttlink.Message, 4), done: make(chan struct{})}, nil
 }
@@ -219,6 +221,10 @@ func (l *fakeLink) Publish(_ context.Context, topic string, payload []byte) erro
 		l.messages <- mqttlink.Message{Topic: wire.Rejected(topic), Payload: rejection.Encode(f)}
 	default:
 		l.messages <- mqttlink.Message{Topic: wire.Accepted(topic), Payload: answer}
+		if pulled.bye != nil {
+			l.err = pulled.bye
+			close(l.done)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/slipway-iot/slipway/mqtt"
 )
 
 // A Cause is what kind of failure a link met.
@@ -28,9 +30,9 @@ const (
 type Error struct {
 	Cause   Cause
 	Op      string // what was being done: "the TLS handshake", "SUBSCRIBE"
-	Version Version
-	Code    byte   // an MQTT 5 reason code, whichever version was spoken
-	Reason  string // the server's own words, if it has said any
+	Version mqtt.Version
+	Code    mqtt.ReasonCode // of MQTT 5, whichever version was spoken
+	Reason  string          // the server's own words, if it has said any
 	Err     error
 }
 
@@ -39,10 +41,11 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Error() string {
 	switch e.Cause {
 	case Refused:
-		if e.Reason == "" {
-			return fmt.Sprintf("the server answered %s with reason code 0x%02x (%s)", e.Op, e.Code, codeName(e.Code))
+		said := fmt.Sprintf("the server answered %s with reason code 0x%02x (%s)", e.Op, byte(e.Code), e.Code)
+		if e.Reason != "" {
+			said += ": " + e.Reason
 		}
-		return fmt.Sprintf("the server answered %s with reason code 0x%02x (%s): %s", e.Op, e.Code, codeName(e.Code), e.Reason)
+		return said
 	case Alert:
 		return fmt.Sprintf("the server ended %s with the TLS alert %q", e.Op, e.Reason)
 	case Closed:
@@ -53,41 +56,6 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("the server's certificate is not accepted: %v", e.Err)
 	}
 	return fmt.Sprintf("%s failed: %v", e.Op, e.Err)
-}
-
-// Reason codes of MQTT 5.0, section 2.4, that the agent tells apart.
-const (
-	CodeUnspecified   = 0x80
-	CodeProtocol      = 0x84
-	CodeClientID      = 0x85
-	CodeBadUser       = 0x86
-	CodeNotAuthorized = 0x87
-	CodeUnavailable   = 0x88
-	CodeBusy          = 0x89
-	CodeBanned        = 0x8a
-	CodeShuttingDown  = 0x8b
-	CodeTakenOver     = 0x8e
-	CodeQuota         = 0x97
-	CodeRate          = 0x9f
-)
-
-// codeName gives a reason code the words of the standard.
-func codeName(code byte) string {
-	names := map[byte]string{
-		CodeUnspecified: "unspecified error", 0x81: "malformed packet", 0x82: "protocol error",
-		0x83: "implementation specific error", CodeProtocol: "unsupported protocol version",
-		CodeClientID: "client identifier not valid", CodeBadUser: "bad user name or password",
-		CodeNotAuthorized: "not authorized", CodeUnavailable: "server unavailable", CodeBusy: "server busy",
-		CodeBanned: "banned", CodeShuttingDown: "server shutting down", 0x8d: "keep alive timeout",
-		CodeTakenOver: "session taken over", 0x8f: "topic filter invalid", 0x90: "topic name invalid",
-		0x95: "packet too large", CodeQuota: "quota exceeded", 0x98: "administrative action",
-		0x99: "payload format invalid", 0x9c: "use another server", 0x9d: "server moved",
-		CodeRate: "connection rate exceeded",
-	}
-	if name, ok := names[code]; ok {
-		return name
-	}
-	return "unknown"
 }
 
 func unreachable(ctx context.Context, err error) *Error {
@@ -108,7 +76,7 @@ func timedOut(ctx context.Context, err error) bool {
 // other side arrives as an error of no exported type, whose text crypto/tls
 // keeps stable; in TLS 1.3 the verdict on a client certificate arrives this
 // way only after the handshake (RFC 8446, section 4.4.2.4).
-func fromTLS(ctx context.Context, op string, v Version, err error) *Error {
+func fromTLS(ctx context.Context, op string, v mqtt.Version, err error) *Error {
 	e := &Error{Cause: Unreachable, Op: op, Version: v, Err: err}
 	var remote *net.OpError
 	var verification *tls.CertificateVerificationError

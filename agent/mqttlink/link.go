@@ -13,30 +13,22 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/slipway-iot/slipway/mqtt"
 )
 
-// A Version is a version of MQTT.
-type Version uint8
-
+// The versions of MQTT that a link speaks.
 const (
-	V5   Version = 5
-	V311 Version = 4 // its protocol level (MQTT 3.1.1, section 3.1.2.2)
+	V5   = mqtt.V5
+	V311 = mqtt.V311
 )
-
-// String is the version's name, as the command line takes it.
-func (v Version) String() string {
-	if v == V311 {
-		return "3.1.1"
-	}
-	return "5"
-}
 
 // Options say where to connect and as whom.
 type Options struct {
 	Host, Port string      // Host is also the name that the server has to prove
 	TLS        *tls.Config // roots and the client certificate; the rest is set here
 	ClientID   string
-	Version    Version
+	Version    mqtt.Version
 }
 
 // A Message is one PUBLISH from the server.
@@ -135,28 +127,28 @@ func (w *witness) ended() error {
 // A session is what both versions share: the inbox, and the end.
 type session struct {
 	conn     *witness
-	version  Version
+	version  mqtt.Version
 	messages chan Message
 
-	done chan struct{}
-	once sync.Once
-	err  error // written before done is closed
+	alive context.Context // ends with the connection
+	end   context.CancelCauseFunc
 }
 
-func newSession(conn *witness, v Version) session {
-	return session{conn: conn, version: v, messages: make(chan Message, inbox), done: make(chan struct{})}
+func newSession(conn *witness, v mqtt.Version) session {
+	alive, end := context.WithCancelCause(context.Background())
+	return session{conn: conn, version: v, messages: make(chan Message, inbox), alive: alive, end: end}
 }
 
 func (s *session) Messages() <-chan Message { return s.messages }
-func (s *session) Done() <-chan struct{}    { return s.done }
+func (s *session) Done() <-chan struct{}    { return s.alive.Done() }
+func (s *session) Err() error               { return context.Cause(s.alive) }
 
-func (s *session) Err() error {
-	select {
-	case <-s.done:
-		return s.err
-	default:
-		return nil
-	}
+// during gives an operation a context that also ends with the connection: the
+// MQTT 5 library forgets who waits for an acknowledgement when it loses one.
+func (s *session) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.alive, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // deliver puts a message into the inbox. A full inbox means that the server
@@ -168,29 +160,21 @@ func (s *session) deliver(topic string, payload []byte) {
 	}
 }
 
-// finish records why the connection ended; the first call decides.
-func (s *session) finish(err error) {
-	s.once.Do(func() {
-		s.err = err
-		close(s.done)
-	})
-}
-
-// lost records that the connection ended without a word of MQTT.
+// lost ends the session without a word of MQTT. The first end decides.
 func (s *session) lost(err error) {
 	if seen := s.conn.ended(); seen != nil {
 		err = seen
 	}
-	s.finish(fromTLS(context.Background(), "the session", s.version, err))
+	s.end(fromTLS(context.Background(), "the session", s.version, err))
 }
 
-// because explains why an operation failed. If the connection ended, the
-// reason is that of the end, which the library may tell a moment later.
+// because explains why an operation failed. If the connection is broken, the
+// reason is that of its end, which the library may tell a moment later.
 func (s *session) because(ctx context.Context, op string, broken bool, err error) error {
-	if broken || s.conn.ended() != nil {
+	if broken || s.conn.ended() != nil || s.Err() != nil {
 		select {
-		case <-s.done:
-			return s.err
+		case <-s.Done():
+			return s.Err()
 		case <-ctx.Done():
 		}
 	}

@@ -6,22 +6,24 @@ import (
 	"net/url"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
+	paho3 "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/slipway-iot/slipway/mqtt"
 )
 
 // A link311 speaks MQTT 3.1.1. A server refuses a publish by closing the
 // connection, and a CONNECT by one of five codes or by closing too.
 type link311 struct {
 	session
-	client mqtt.Client
+	client paho3.Client
 }
 
 func connect311(ctx context.Context, conn *witness, o Options) (Link, error) {
 	l := &link311{session: newSession(conn, V311)}
-	options := mqtt.NewClientOptions().
+	options := paho3.NewClientOptions().
 		AddBroker("tcp://" + net.JoinHostPort(o.Host, o.Port)). // a name only: conn is open already
-		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return conn, nil }).
+		SetCustomOpenConnectionFn(func(*url.URL, paho3.ClientOptions) (net.Conn, error) { return conn, nil }).
 		SetClientID(o.ClientID).
 		SetProtocolVersion(4).
 		SetCleanSession(true).
@@ -30,25 +32,25 @@ func connect311(ctx context.Context, conn *witness, o Options) (Link, error) {
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
 		SetDefaultPublishHandler(l.received).
-		SetConnectionLostHandler(func(_ mqtt.Client, err error) { l.lost(err) })
-	l.client = mqtt.NewClient(options)
+		SetConnectionLostHandler(func(_ paho3.Client, err error) { l.lost(err) })
+	l.client = paho3.NewClient(options)
 	token := l.client.Connect()
 	if err := l.wait(ctx, token); err != nil {
 		_ = conn.Close() // ends the library's goroutine too
-		return nil, l.connectFailed(ctx, token.(*mqtt.ConnectToken), err)
+		return nil, l.connectFailed(ctx, token.(*paho3.ConnectToken), err)
 	}
 	return l, nil
 }
 
 // connectFailed translates the return codes of MQTT 3.1.1, section 3.2.2.3, to
 // the reason codes that stand for the same in MQTT 5.
-func (l *link311) connectFailed(ctx context.Context, token *mqtt.ConnectToken, err error) error {
-	codes := map[byte]byte{
-		packets.ErrRefusedBadProtocolVersion:    CodeProtocol,
-		packets.ErrRefusedIDRejected:            CodeClientID,
-		packets.ErrRefusedServerUnavailable:     CodeUnavailable,
-		packets.ErrRefusedBadUsernameOrPassword: CodeBadUser,
-		packets.ErrRefusedNotAuthorised:         CodeNotAuthorized,
+func (l *link311) connectFailed(ctx context.Context, token *paho3.ConnectToken, err error) error {
+	codes := map[byte]mqtt.ReasonCode{
+		packets.ErrRefusedBadProtocolVersion:    mqtt.UnsupportedProtocolVersion,
+		packets.ErrRefusedIDRejected:            mqtt.ClientIDNotValid,
+		packets.ErrRefusedServerUnavailable:     mqtt.ServerUnavailable,
+		packets.ErrRefusedBadUsernameOrPassword: mqtt.BadUserNameOrPassword,
+		packets.ErrRefusedNotAuthorised:         mqtt.NotAuthorized,
 	}
 	if ctx.Err() == nil {
 		if code, ok := codes[token.ReturnCode()]; ok {
@@ -61,12 +63,12 @@ func (l *link311) connectFailed(ctx context.Context, token *mqtt.ConnectToken, e
 	return fromTLS(ctx, "CONNECT", V311, err)
 }
 
-func (l *link311) refused(op string, code byte) *Error {
+func (l *link311) refused(op string, code mqtt.ReasonCode) *Error {
 	return &Error{Cause: Refused, Op: op, Version: V311, Code: code}
 }
 
 // wait waits for what a token promises, or for the caller's patience to end.
-func (l *link311) wait(ctx context.Context, token mqtt.Token) error {
+func (l *link311) wait(ctx context.Context, token paho3.Token) error {
 	select {
 	case <-token.Done():
 		return token.Error()
@@ -75,7 +77,7 @@ func (l *link311) wait(ctx context.Context, token mqtt.Token) error {
 	}
 }
 
-func (l *link311) received(_ mqtt.Client, m mqtt.Message) { l.deliver(m.Topic(), m.Payload()) }
+func (l *link311) received(_ paho3.Client, m paho3.Message) { l.deliver(m.Topic(), m.Payload()) }
 
 func (l *link311) Subscribe(ctx context.Context, topics ...string) error {
 	filters := map[string]byte{}
@@ -86,9 +88,9 @@ func (l *link311) Subscribe(ctx context.Context, topics ...string) error {
 	if err := l.wait(ctx, token); err != nil {
 		return l.because(ctx, "SUBSCRIBE", ctx.Err() == nil, err)
 	}
-	for topic, code := range token.(*mqtt.SubscribeToken).Result() {
-		if code >= CodeUnspecified {
-			return l.refused("SUBSCRIBE to "+topic, CodeNotAuthorized)
+	for topic, code := range token.(*paho3.SubscribeToken).Result() {
+		if code >= byte(mqtt.SubscribeFailure) {
+			return l.refused("SUBSCRIBE to "+topic, mqtt.NotAuthorized)
 		}
 	}
 	return nil
@@ -108,5 +110,5 @@ const grace = 250
 func (l *link311) Close() {
 	l.client.Disconnect(grace)
 	_ = l.conn.Close()
-	l.finish(&Error{Cause: Closed, Op: "the session", Version: V311, Err: context.Canceled})
+	l.end(&Error{Cause: Closed, Op: "the session", Version: V311, Err: context.Canceled})
 }

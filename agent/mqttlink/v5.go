@@ -7,6 +7,8 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/slipway-iot/slipway/mqtt"
 )
 
 // A link5 speaks MQTT 5. Every refusal has a reason code, and a server that
@@ -43,7 +45,7 @@ func connect5(ctx context.Context, conn *witness, o Options) (Link, error) {
 	if err == nil {
 		return l, nil
 	}
-	if ack != nil && ack.ReasonCode >= CodeUnspecified {
+	if ack != nil && mqtt.ReasonCode(ack.ReasonCode).Failed() {
 		reason := ""
 		if ack.Properties != nil {
 			reason = ack.Properties.ReasonString
@@ -68,11 +70,11 @@ func (l *link5) disconnected(d *paho.Disconnect) {
 	if d.Properties != nil {
 		reason = d.Properties.ReasonString
 	}
-	l.finish(l.refused("the session", d.ReasonCode, reason))
+	l.end(l.refused("the session", d.ReasonCode, reason))
 }
 
 func (l *link5) refused(op string, code byte, reason string) *Error {
-	return &Error{Cause: Refused, Op: op, Version: V5, Code: code, Reason: reason}
+	return &Error{Cause: Refused, Op: op, Version: V5, Code: mqtt.ReasonCode(code), Reason: reason}
 }
 
 func (l *link5) Subscribe(ctx context.Context, topics ...string) error {
@@ -80,14 +82,16 @@ func (l *link5) Subscribe(ctx context.Context, topics ...string) error {
 	for _, topic := range topics {
 		request.Subscriptions = append(request.Subscriptions, paho.SubscribeOptions{Topic: topic, QoS: 1})
 	}
-	ack, err := l.client.Subscribe(ctx, request)
+	during, cancel := l.during(ctx)
+	defer cancel()
+	ack, err := l.client.Subscribe(during, request)
 	if ack != nil {
 		reason := ""
 		if ack.Properties != nil {
 			reason = ack.Properties.ReasonString
 		}
 		for i, code := range ack.Reasons {
-			if code >= CodeUnspecified && i < len(topics) {
+			if mqtt.ReasonCode(code).Failed() && i < len(topics) {
 				return l.refused("SUBSCRIBE to "+topics[i], code, reason)
 			}
 		}
@@ -99,7 +103,9 @@ func (l *link5) Subscribe(ctx context.Context, topics ...string) error {
 }
 
 func (l *link5) Publish(ctx context.Context, topic string, payload []byte) error {
-	ack, err := l.client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: payload})
+	during, cancel := l.during(ctx)
+	defer cancel()
+	ack, err := l.client.Publish(during, &paho.Publish{Topic: topic, QoS: 1, Payload: payload})
 	if err == nil {
 		return nil
 	}
@@ -116,5 +122,5 @@ func (l *link5) Publish(ctx context.Context, topic string, payload []byte) error
 
 func (l *link5) Close() {
 	_ = l.client.Disconnect(&paho.Disconnect{})
-	l.finish(&Error{Cause: Closed, Op: "the session", Version: V5, Err: context.Canceled})
+	l.end(&Error{Cause: Closed, Op: "the session", Version: V5, Err: context.Canceled})
 }

@@ -31,24 +31,30 @@ func main() {
 // run is the program without its process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var line commandLine
-	parser, err := kong.New(&line,
+	parser, err := newParser(&line, stdout, stderr)
+	if err == nil {
+		_, err = parser.Parse(args)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "slipway-agent: %v\nRun slipway-agent provision --help for the flags.\nclass: %s\n", err, agent.Usage)
+		return agent.ExitUsage
+	}
+	return line.Provision.run(ctx, stdout, stderr)
+}
+
+const description = `The device's side of Slipway. Every flag is also an environment variable (SLIPWAY_AGENT_ and the flag's name)
+and a key of the JSON file that --config names. The command line wins over the environment, and that over the file.`
+
+func newParser(line *commandLine, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(line,
 		kong.Name("slipway-agent"),
-		kong.Description("The device's side of Slipway. Every flag is also an environment variable, SLIPWAY_AGENT_ and the flag's name, and a key of the JSON file that --config names; the command line wins over the environment, and that over the file."),
+		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.DefaultEnvars(environment),
 		kong.Configuration(configFile),
 		kong.Vars{"version": version()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
-	if err != nil {
-		fmt.Fprintln(stderr, "slipway-agent:", err)
-		return agent.ExitFailed
-	}
-	if _, err := parser.Parse(args); err != nil {
-		fmt.Fprintf(stderr, "slipway-agent: %v\nRun slipway-agent provision --help for the flags.\nclass: %s\n", err, agent.Usage)
-		return agent.ExitUsage
-	}
-	return line.Provision.run(ctx, stdout, stderr)
 }
 
 func version() string {
