@@ -5,14 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/slipway-iot/slipway/agent/mqttlink"
 	"github.com/slipway-iot/slipway/wire"
 )
-
-func joinAddress(host, port string) string { return net.JoinHostPort(host, port) }
 
 // dial opens a link as whoever holds the certificate.
 func (r *run) dial(ctx context.Context, cert tls.Certificate, clientID string) (mqttlink.Link, error) {

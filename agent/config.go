@@ -133,6 +133,15 @@ func (c Config) address() (host, port string, err error) {
 	return host, port, nil
 }
 
+// endpoint is the endpoint with its port, as the state and config.json know it.
+func (c Config) endpoint() string {
+	host, port, err := c.address()
+	if err != nil {
+		return c.Endpoint
+	}
+	return net.JoinHostPort(host, port)
+}
+
 // clientID is the name on the claim's connection. Devices share a claim, and a
 // server drops the older of two connections with one client id, so that a name
 // nobody chose is random.

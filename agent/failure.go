@@ -98,10 +98,10 @@ func (a *Agent) judge(ctx context.Context, err error, asThing bool) *Failure {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case ctx.Err() != nil:
-		return interrupted(ctx)
 	case errors.As(err, &r):
 		return a.judgeRejection(r)
+	case ctx.Err() != nil:
+		return interrupted(ctx)
 	case errors.As(err, &link):
 		return a.judgeLink(link, asThing)
 	}

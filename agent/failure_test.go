@@ -244,9 +244,8 @@ func TestAnEndpointMayNameItsPort(t *testing.T) {
 		"iot.example": "iot.example:8883", "iot.example:443": "iot.example:443", "127.0.0.1": "127.0.0.1:8883",
 		"[::1]:8884": "[::1]:8884", "::1": "[::1]:8883",
 	} {
-		host, port, err := Config{Endpoint: endpoint}.address()
-		if err != nil || joinAddress(host, port) != want {
-			t.Errorf("%s: got %s %s %v", endpoint, host, port, err)
+		if got := (Config{Endpoint: endpoint}).endpoint(); got != want {
+			t.Errorf("%s: got %s", endpoint, got)
 		}
 	}
 }

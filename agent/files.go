@@ -79,12 +79,8 @@ type identityConfig struct {
 // except for the moment between two renames, and the state still holds
 // everything.
 func (r *run) install() error {
-	host, port, err := r.Config.address()
-	if err != nil {
-		return err
-	}
 	config, err := json.MarshalIndent(identityConfig{
-		Endpoint:            joinAddress(host, port),
+		Endpoint:            r.Config.endpoint(),
 		ThingName:           r.state.ThingName,
 		CertificateID:       r.state.CertificateID,
 		Template:            r.state.Template,

@@ -80,7 +80,7 @@ func (r *run) askCertificate(ctx context.Context) (state, error) {
 	if _, err := pair([]byte(answer.CertificatePEM), []byte(next.PrivateKey)); err != nil {
 		return state{}, unusable("The certificate that the server sent is not for this device's key: %v.", err)
 	}
-	next.Stage, next.Endpoint = CertificateReceived, r.Config.Endpoint
+	next.Stage, next.Endpoint = CertificateReceived, r.Config.endpoint()
 	next.CertificateID, next.CertificatePEM = answer.CertificateID, answer.CertificatePEM
 	next.Token, next.TokenTime = answer.Token, r.Now()
 	return next, nil

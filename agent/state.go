@@ -119,7 +119,7 @@ func (c Config) request() string {
 
 // adopt fits a state from disk to this run's configuration.
 func (r *run) adopt(s state) (state, error) {
-	same := s.Request == r.Config.request() && s.Endpoint == r.Config.Endpoint
+	same := s.Request == r.Config.request() && s.Endpoint == r.Config.endpoint()
 	switch {
 	case s.Stage == Start:
 		return s, nil
@@ -129,7 +129,7 @@ func (r *run) adopt(s state) (state, error) {
 		return s, nil
 	case s.past():
 		return s, usage("--out holds the identity of thing %q, made with another template, other parameters or at another endpoint. Choose another folder, or remove this one.", s.ThingName)
-	case s.Endpoint != r.Config.Endpoint:
+	case s.Endpoint != r.Config.endpoint():
 		return s.withoutCertificate(), nil // another server knows nothing of the token
 	}
 	return s, nil

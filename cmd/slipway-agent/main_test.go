@@ -118,7 +118,7 @@ func TestAFinishedFolderIsReported(t *testing.T) {
 	args := append([]string{"provision", "--endpoint", "h", "--template", "T"}, claim(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))...)
 	dir := args[len(args)-1]
 	request := wire.RegisterRequest{Parameters: map[string]string{}}.Digest("T")
-	state, err := json.Marshal(map[string]any{"version": 1, "state": "done", "endpoint": "h", "template": "T",
+	state, err := json.Marshal(map[string]any{"version": 1, "state": "done", "endpoint": "h:8883", "template": "T",
 		"request": hex.EncodeToString(request[:]), "thingName": "sensor-A1", "certificateId": "12ab"})
 	if err != nil {
 		t.Fatal(err)
