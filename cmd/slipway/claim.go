@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slipway-iot/slipway/client/api"
+)
+
+// claimCmd are the verbs about claims.
+type claimCmd struct {
+	New  claimNew  `cmd:"" help:"Make a claim certificate for a template, with its key, as files."`
+	List claimList `cmd:"" help:"List the claims."`
+	Kill claimKill `cmd:"" help:"Revoke a claim; devices that it provisioned keep their own certificates."`
+}
+
+// The files of a claim.
+const (
+	claimCertFile = "claim.cert.pem"
+	claimKeyFile  = "claim.private.key"
+	rootCAFile    = "root-ca.pem"
+)
+
+// claimNew makes a claim.
+type claimNew struct {
+	target
+	Template string `required:"" help:"Template that the claim is for; at another one it is refused." placeholder:"NAME"`
+	ValidFor span   `help:"How long it is good, such as 720h or 30d; else as long as AWS's claims, until 2049." placeholder:"DURATION"`
+	Out      string `help:"Folder for the files; made if it does not exist." default:"." placeholder:"DIR"`
+	Force    bool   `help:"Replace the files of an earlier claim."`
+	JSON     bool   `name:"json" help:"Print a JSON object, without the key."`
+}
+
+// A span is a duration that may be written in days.
+type span time.Duration
+
+// UnmarshalText reads 30d, or what time.ParseDuration reads.
+func (d *span) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		*d = span(time.Duration(n) * 24 * time.Hour)
+		if err == nil {
+			return nil
+		}
+	}
+	got, err := time.ParseDuration(string(text))
+	if err != nil || got < time.Second {
+		return fmt.Errorf("%q: expected at least a second, such as 720h or 30d", text)
+	}
+	*d = span(got)
+	return nil
+}
+
+// newClaim is the server's answer.
+type newClaim struct {
+	CertificateID  string `json:"certificateId"`
+	CertificateARN string `json:"certificateArn"`
+	CertificatePEM string `json:"certificatePem"`
+	PrivateKey     string `json:"privateKey"`
+	Template       string `json:"templateName"`
+	Expiration     epoch  `json:"expiration"`
+}
+
+// Run makes it. A claim whose files could not be written is revoked again.
+func (c *claimNew) Run(ctx context.Context, s streams) error {
+	if err := c.room(); err != nil {
+		return err
+	}
+	p, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var claim newClaim
+	err = p.own(ctx, http.MethodPost, "/slipway/claims", nil,
+		map[string]any{"templateName": c.Template, "validForSeconds": int64(time.Duration(c.ValidFor).Seconds())}, &claim)
+	if err != nil {
+		return err
+	}
+	files, err := c.write(p, &claim)
+	if err != nil {
+		if undo := p.revoke(context.WithoutCancel(ctx), claim.CertificateID); undo != nil {
+			return fmt.Errorf("%w; the claim %s exists on the server and could not be revoked: %w", err, claim.CertificateID, undo)
+		}
+		return fmt.Errorf("%w; the claim was revoked again", err)
+	}
+	return c.print(s, p, &claim, files)
+}
+
+// room makes the folder and sees to it that no earlier claim is lost.
+func (c *claimNew) room() error {
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{claimCertFile, claimKeyFile} {
+		path := filepath.Join(c.Out, name)
+		if _, err := os.Lstat(path); !c.Force && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already: give another --out, or --force to replace it", path)
+		}
+	}
+	return nil
+}
+
+// write puts the files in place, the key first, and gives their names.
+func (c *claimNew) write(p *plane, claim *newClaim) ([]string, error) {
+	files := []struct {
+		name, text string
+		mode       fs.FileMode
+	}{
+		{claimKeyFile, claim.PrivateKey, 0o600},
+		{claimCertFile, claim.CertificatePEM, 0o644},
+		{rootCAFile, p.rootCA(), 0o644},
+	}
+	var names []string
+	for _, f := range files {
+		if f.text == "" {
+			continue
+		}
+		path := filepath.Join(c.Out, f.name)
+		if err := writeWhole(path, []byte(f.text), f.mode); err != nil {
+			return nil, err
+		}
+		names = append(names, path)
+	}
+	return names, nil
+}
+
+// rootCA gives the root that devices pin, if it is known on this machine.
+func (p *plane) rootCA() string {
+	path := os.Getenv("SLIPWAY_ROOT_CA")
+	if p.running != nil {
+		path = p.running.RootCA
+	}
+	if path == "" {
+		return ""
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func (c *claimNew) print(s streams, p *plane, claim *newClaim, files []string) error {
+	if c.JSON {
+		return writeJSON(s.out, map[string]any{
+			"certificateId": claim.CertificateID, "certificateArn": claim.CertificateARN,
+			"templateName": claim.Template, "expiration": claim.Expiration, "files": files,
+		})
+	}
+	out := sheet{s.out, 12}
+	out.line("certificate", claim.CertificateID)
+	out.line("template", claim.Template)
+	out.line("expires", claim.Expiration.String())
+	out.line("files", files...)
+	if !slices.Contains(files, filepath.Join(c.Out, rootCAFile)) {
+		out.line("root", "not known on this machine: it is root-ca.pem in the server's data folder")
+	}
+	if p.running != nil {
+		fmt.Fprintf(s.out, "\nOn the device: slipway-agent provision --endpoint %s --root-ca %s \\\n  --claim-cert %s --claim-key %s \\\n  --template %s --param NAME=VALUE --out ./identity\n",
+			deviceAddress(p), filepath.Join(c.Out, rootCAFile), filepath.Join(c.Out, claimCertFile), filepath.Join(c.Out, claimKeyFile), claim.Template)
+	}
+	return nil
+}
+
+// deviceAddress is where devices reach the server: its name, and the port that
+// it listens on here.
+func deviceAddress(p *plane) string {
+	e := p.running
+	if i := strings.LastIndexByte(e.MQTT, ':'); i >= 0 {
+		return e.Host + e.MQTT[i:]
+	}
+	return e.MQTT
+}
+
+// writeWhole replaces a file whole or not at all, and has it on disk before it
+// returns.
+func writeWhole(path string, data []byte, mode fs.FileMode) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	err = errors.Join(tmp.Chmod(mode), writeAll(tmp, data), tmp.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+func writeAll(f *os.File, data []byte) error {
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// syncFolder makes a rename outlast a power cut.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// claimItem is a claim in a list.
+type claimItem struct {
+	CertificateID string `json:"certificateId"`
+	Template      string `json:"templateName"`
+	MadeBy        string `json:"madeBy"`
+	Temporary     bool   `json:"temporary"`
+	Status        string `json:"status"`
+	Created       epoch  `json:"creationDate"`
+	Expiration    epoch  `json:"expiration"`
+}
+
+func (p *plane) claims(ctx context.Context) ([]claimItem, error) {
+	list, err := all[claimItem](ctx, p, http.MethodGet, "/slipway/claims", byToken(), "claims")
+	return list, p.needsSlipway(err)
+}
+
+// claimList prints all claims.
+type claimList struct {
+	target
+	JSON bool `name:"json" help:"Print a JSON array."`
+}
+
+// Run prints them.
+func (c *claimList) Run(ctx context.Context, s streams) error {
+	p, err := c.connect()
+	if err != nil {
+		return err
+	}
+	list, err := p.claims(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(s.out, list)
+	}
+	var rows []string
+	for _, item := range list {
+		by := item.MadeBy + either(item.Temporary, " (for one device)")
+		rows = append(rows, strings.Join([]string{item.CertificateID, item.Template, item.Status, item.Created.String(), item.Expiration.String(), by}, "\t"))
+	}
+	return writeTable(s.out, "CERTIFICATE\tTEMPLATE\tSTATUS\tMADE\tEXPIRES\tBY", rows)
+}
+
+// claimKill revokes claims.
+type claimKill struct {
+	target
+	ID []string `arg:"" help:"Certificate id of the claim, or the beginning of one, or its ARN."`
+}
+
+// Run revokes them, and ends at the first that cannot be.
+func (c *claimKill) Run(ctx context.Context, s streams) error {
+	p, err := c.connect()
+	if err != nil {
+		return err
+	}
+	for _, text := range c.ID {
+		id, err := p.claimNamed(ctx, text)
+		if err != nil {
+			return err
+		}
+		if err := p.revoke(ctx, id); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "Claim %s is REVOKED: nothing connects with it any more. Devices that it provisioned are untouched; they have certificates of their own.\n", id)
+	}
+	return nil
+}
+
+func (p *plane) revoke(ctx context.Context, id string) error {
+	return p.call(ctx, http.MethodPut, api.Path("certificates", id), url.Values{"newStatus": {"REVOKED"}}, nil, nil)
+}
+
+// claimNamed finds a claim, so that nobody revokes a device by mistake.
+func (p *plane) claimNamed(ctx context.Context, text string) (string, error) {
+	prefix := strings.ToLower(text[strings.LastIndexByte(text, '/')+1:])
+	list, err := p.claims(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, item := range list {
+		if prefix != "" && strings.HasPrefix(item.CertificateID, prefix) {
+			found = append(found, item.CertificateID)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", refusal{api.Missing, fmt.Sprintf("%s is no claim; `slipway claim list` shows them. A device's certificate is revoked with `aws iot update-certificate --new-status REVOKED --certificate-id …`", text)}
+	}
+	return "", usageError{fmt.Errorf("%s is the beginning of %d claims: write more of it", text, len(found))}
+}

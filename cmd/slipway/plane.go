@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/slipway-iot/slipway/client/api"
+)
+
+// call makes one call of the AWS API.
+func (p *plane) call(ctx context.Context, method, path string, query url.Values, body, out any) error {
+	return p.told(p.client.Do(ctx, method, path, query, nil, body, out))
+}
+
+func (p *plane) get(ctx context.Context, path string, out any) error {
+	return p.call(ctx, http.MethodGet, path, nil, nil, out)
+}
+
+// own makes a call of one of our own operations, which another control plane
+// does not have.
+func (p *plane) own(ctx context.Context, method, path string, query url.Values, body, out any) error {
+	return p.needsSlipway(p.call(ctx, method, path, query, body, out))
+}
+
+// told adds where the address of a server that cannot be reached was found.
+func (p *plane) told(err error) error {
+	var gone *api.Unreachable
+	if errors.As(err, &gone) {
+		return fmt.Errorf("%w (the address is that of %s)", err, p.from)
+	}
+	return err
+}
+
+func (p *plane) needsSlipway(err error) error {
+	var e *api.Error
+	if errors.As(err, &e) && e.NoSuchOperation() {
+		return fmt.Errorf("%s does not have this operation of Slipway's own: the verb needs a Slipway server; the answer was: %w", p.client.Endpoint, err)
+	}
+	return err
+}
+
+// foreign says whether err is that of a control plane without our operations.
+func foreign(err error) bool {
+	var e *api.Error
+	return errors.As(err, &e) && e.NoSuchOperation()
+}
+
+// all reads every page of a list.
+func all[T any](ctx context.Context, p *plane, method, path string, query url.Values, member string) ([]T, error) {
+	out := []T{}
+	for item, err := range api.List[T](ctx, p.client, method, path, query, member) {
+		if err != nil {
+			return nil, p.told(err)
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+// Queries for the longest pages, in both of AWS's styles.
+func byToken() url.Values  { return url.Values{"maxResults": {"250"}} }
+func byMarker() url.Values { return url.Values{"pageSize": {"250"}} }
+
+// A refusal is a no that no call carried.
+type refusal struct{ class, text string }
+
+func (r refusal) Error() string { return r.text }
+func (r refusal) Class() string { return r.class }
+func (refusal) ExitCode() int   { return exitRefused }

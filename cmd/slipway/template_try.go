@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/slipway-iot/slipway/client/api"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/templates"
+)
+
+// templateTest prints what a device would become.
+type templateTest struct {
+	target
+	Name  string            `arg:"" help:"Name of the template; it need not exist if --body is given."`
+	Param map[string]string `help:"Parameter of the device; may be repeated." placeholder:"NAME=VALUE" mapsep:"none"`
+	Body  string            `help:"Try the template of this file in place of the one that is stored; - reads standard input." placeholder:"FILE"`
+	JSON  bool              `name:"json" help:"Print a JSON object."`
+}
+
+// A preview is what the server answers, or what this side worked out for a
+// control plane that cannot.
+type preview struct {
+	Plan    *templates.Plan `json:"plan"`
+	Changes []string        `json:"changes"`
+	Refusal string          `json:"refusal,omitempty"`
+}
+
+// Run tries it.
+func (c *templateTest) Run(ctx context.Context, s streams) error {
+	body := ""
+	if c.Body != "" {
+		data, err := readInput(s, c.Body)
+		if err != nil {
+			return err
+		}
+		f, err := parseTemplateFile(c.Body, data)
+		if err != nil {
+			return err
+		}
+		body = f.Body
+	}
+	p, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var out preview
+	err = p.call(ctx, http.MethodPost, api.Path("slipway", "templates", c.Name, "preview"), nil,
+		map[string]any{"parameters": c.Param, "templateBody": body}, &out)
+	if foreign(err) {
+		out, err = c.elsewhere(ctx, p, body)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = writeJSON(s.out, out)
+	} else {
+		out.print(s)
+	}
+	if err == nil && out.Refusal != "" {
+		return refusal{"Refused", "the registry would refuse this device: " + out.Refusal}
+	}
+	return err
+}
+
+// previewCertificate stands for the certificate that a device would bring.
+var previewCertificate = strings.Repeat("0", 64)
+
+// elsewhere works the preview out on this side, from what any control plane
+// that speaks AWS's API can be asked. A hook is not called.
+func (c *templateTest) elsewhere(ctx context.Context, p *plane, body string) (out preview, err error) {
+	typ := ""
+	if body == "" {
+		stored, err := p.existingTemplate(ctx, c.Name)
+		if err != nil {
+			return out, err
+		}
+		body, typ = stored.Body, stored.Type
+	}
+	kind, err := templates.KindOf(typ)
+	if err != nil {
+		return out, err
+	}
+	parsed, err := templates.Parse([]byte(body), kind)
+	if err != nil {
+		return out, err
+	}
+	out.Plan, err = parsed.Render(templates.Input{Parameters: c.Param,
+		Service: map[string]string{"AWS::IoT::Certificate::Id": previewCertificate}})
+	if err != nil {
+		_, text := fault.Show(err)
+		return out, refusal{fault.Of(err).Face().Exception, text}
+	}
+	if th := out.Plan.Thing; th != nil {
+		old, err := p.existingThing(ctx, th.Name)
+		if err != nil {
+			return out, err
+		}
+		change, err := th.Against(old)
+		if err != nil {
+			_, out.Refusal = fault.Show(err)
+		}
+		out.Changes = change.Sentences
+	}
+	missing, err := p.missingParts(ctx, body, false)
+	for _, m := range missing {
+		out.Refusal = fmt.Sprintf("%s %s does not exist.", m.Kind, m.Name)
+	}
+	return out, err
+}
+
+// existingThing reads a thing as templates compare it; nil if there is none.
+func (p *plane) existingThing(ctx context.Context, name string) (*templates.Existing, error) {
+	d, err := p.device(ctx, name)
+	if api.IsType(err, api.Missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &templates.Existing{Type: d.Type, Attributes: d.Attributes, Groups: d.Groups, BillingGroup: d.BillingGroup, Version: d.Version}, nil
+}
+
+func (p preview) print(s streams) {
+	out := sheet{s.out, 13}
+	if plan := p.Plan; plan != nil {
+		printPlan(out, plan)
+	}
+	if p.Refusal == "" {
+		out.line("would change", append(slices.Clone(p.Changes), either(len(p.Changes) == 0, "nothing"))...)
+	}
+}
+
+func printPlan(out sheet, plan *templates.Plan) {
+	if th := plan.Thing; th != nil {
+		out.line("thing", th.Name)
+		out.line("type", th.Type)
+		out.line("attributes", pairs(th.Attributes)...)
+		out.line("groups", strings.Join(th.Groups, ", "))
+		out.line("billing group", th.BillingGroup)
+	}
+	if c := plan.Certificate; c != nil {
+		out.line("certificate", "the device's, "+c.Status)
+	}
+	var policies []string
+	for _, pol := range plan.Policies {
+		policies = append(policies, pol.Name+either(pol.Document != "", " (made if it does not exist)"))
+	}
+	out.line("policies", policies...)
+	out.line("device config", pairs(plan.DeviceConfiguration)...)
+}
+
+// either gives text if the condition holds, else nothing.
+func either(condition bool, text string) string {
+	if condition {
+		return text
+	}
+	return ""
+}

@@ -1,0 +1,11 @@
+package main
+
+// verbs are the commands that speak to a control plane, ours or another.
+type verbs struct {
+	Template templateCmd `cmd:"" help:"Provisioning templates: what becomes of a device."`
+	Claim    claimCmd    `cmd:"" help:"Claims: the certificates that devices provision with."`
+	Device   deviceCmd   `cmd:"" help:"Devices: things with their certificates and policies."`
+	Function functionCmd `cmd:"" help:"Functions: your own code, asked before each device."`
+	Policy   policyCmd   `cmd:"" help:"Policies: what can work, and which statement decides."`
+	Trace    traceCmd    `cmd:"" help:"Show what became of a device's tries, and why."`
+}
