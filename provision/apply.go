@@ -23,58 +23,53 @@ import (
 // attachments, the certificate's status, the spent token and the remembered
 // answer. A failure leaves the certificate PENDING_ACTIVATION and the token
 // good, so that the device may try again inside its hour.
-func (s *Service) apply(ctx context.Context, t *try) (*wire.RegisterAnswer, error) {
+func (s *Service) apply(ctx context.Context, t *try) error {
+	var did []string
+	err := s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		if did, err = s.write(ctx, tx, t); err == nil {
+			crash.Point("register.applying")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	crash.Point("register.applied")
+	for _, sentence := range did {
+		t.who.step("apply", sentence)
+	}
+	return nil
+}
+
+// write is what apply does inside its transaction. The token is redeemed here,
+// so that of two requests at once only one spends it, and the other finds the
+// first one's answer.
+func (s *Service) write(ctx context.Context, tx store.Tx, t *try) (did []string, err error) {
+	if t.record.Hook != nil { // the template may have gone while the function thought
+		if t.record, err = usable(ctx, tx, t); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.redeem(ctx, tx, t); err != nil || t.remembered != nil {
+		return nil, err
+	}
 	plan, err := t.render()
 	if err != nil {
 		return nil, err
 	}
-	answer := &wire.RegisterAnswer{DeviceConfiguration: plan.DeviceConfiguration}
+	t.answer = &wire.RegisterAnswer{DeviceConfiguration: plan.DeviceConfiguration}
 	if plan.Thing != nil {
-		answer.ThingName = plan.Thing.Name
+		t.answer.ThingName = plan.Thing.Name
 	}
-	remembered, err := remember(answer)
+	answer, err := remember(t.answer)
 	if err != nil {
 		return nil, err
 	}
-	var earlier []byte
-	var did []string
-	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-		earlier, did = nil, nil
-		now := s.Now()
-		rec, err := usable(ctx, tx, t) // the template may have gone meanwhile
-		if err != nil {
-			return err
-		}
-		tok, cert, err := certs.Redeem(ctx, tx, t.who.Tenant, certs.Token(t.req.Token), t.digest, now)
-		if err != nil {
-			return err
-		}
-		if tok.Spent { // the same request, sent twice at once: the other one won
-			earlier = tok.Answer
-			return nil
-		}
-		w := writer{tx: tx, tenant: t.who.Tenant, now: now, reprovision: templates.Reprovision(rec)}
-		if err := w.write(ctx, plan, cert); err != nil {
-			return err
-		}
-		if err := certs.Spend(ctx, tx, tok, t.digest, remembered); err != nil {
-			return err
-		}
-		did = w.did
-		crash.Point("register.applying")
-		return nil
-	})
-	if err != nil {
+	w := writer{tx: tx, tenant: t.who.Tenant, now: s.Now(), reprovision: templates.Reprovision(t.record)}
+	if err := w.write(ctx, plan, t.cert); err != nil {
 		return nil, err
 	}
-	crash.Point("register.applied")
-	if earlier != nil {
-		return recall(earlier)
-	}
-	for _, sentence := range did {
-		t.who.step("apply", sentence)
-	}
-	return answer, nil
+	return w.did, certs.Spend(ctx, tx, t.token, t.digest, answer)
 }
 
 // A writer carries out one plan inside a transaction, and says what it did.

@@ -13,7 +13,6 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/store"
-	"github.com/slipway-iot/slipway/templates"
 	"github.com/slipway-iot/slipway/wire"
 )
 
@@ -151,20 +150,9 @@ func (s *Service) profileFor(ctx context.Context, who Caller) (ca.Profile, error
 	if who.Claim != nil && who.Claim.Template != "" {
 		name = who.Claim.Template
 	}
-	var p ca.Profile
 	if name == "" {
-		return p, nil
+		return ca.Profile{}, nil
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		rec, err := tx.TemplateRecord(ctx, who.Tenant, name)
-		if fault.Is(err, fault.Missing) {
-			return nil // RegisterThing will say so
-		}
-		if err != nil {
-			return err
-		}
-		p.Validity, _ = templates.Validity(rec)
-		return nil
-	})
-	return p, err
+	d, err := s.validity(ctx, templateKey{who.Tenant, name})
+	return ca.Profile{Validity: d}, err
 }

@@ -41,7 +41,8 @@ type Service struct {
 	Log      *slog.Logger
 	Metrics  *metrics.Metrics // may be nil
 
-	parsed bodies
+	parsed     bodies
+	validities validities
 }
 
 // A Caller is the device that asks, as the gateway knows it.

@@ -30,16 +30,21 @@ func (s *Service) RegisterThing(ctx context.Context, who Caller, template string
 	if err := s.plan(ctx, t); err != nil {
 		return nil, err
 	}
+	crash.Point("register.planned")
+	if t.remembered == nil {
+		if err := s.ask(ctx, t); err != nil {
+			return nil, err
+		}
+		crash.Point("register.asked")
+		if err := s.apply(ctx, t); err != nil {
+			return nil, err
+		}
+	}
 	if t.remembered != nil {
 		who.step("register", "The same request was answered before; the device gets the same answer again.")
 		return recall(t.remembered)
 	}
-	crash.Point("register.planned")
-	if err := s.ask(ctx, t); err != nil {
-		return nil, err
-	}
-	crash.Point("register.asked")
-	return s.apply(ctx, t)
+	return t.answer, nil
 }
 
 // A try is one RegisterThing on its way through the three steps.
@@ -51,45 +56,47 @@ type try struct {
 
 	record     *templates.Record // plan sets these
 	body       *templates.Template
+	token      *certs.TokenRecord // redeem sets these
 	cert       *certs.Certificate
-	remembered []byte
+	remembered []byte // the answer of an earlier request like this one
 
-	overrides map[string]string // ask sets it
+	overrides map[string]string    // ask sets it
+	answer    *wire.RegisterAnswer // apply sets it, unless there was one
 }
 
 // plan reads what the request is about and refuses what cannot succeed
-// (provisioning-mqtt-api.md, section 3.2, steps 1 to 3).
+// (provisioning-mqtt-api.md, section 3.2, steps 1 to 3). The token is looked
+// at here only when a function will be asked about its certificate; apply
+// looks at it in any case.
 func (s *Service) plan(ctx context.Context, t *try) error {
 	if err := t.authorised(); err != nil {
 		return err
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		var err error
-		if t.record, err = usable(ctx, tx, t); err != nil {
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		if t.record, err = usable(ctx, tx, t); err != nil || t.record.Hook == nil {
 			return err
 		}
-		tok, cert, err := certs.Redeem(ctx, tx, t.who.Tenant, certs.Token(t.req.Token), t.digest, s.Now())
-		if err != nil {
-			return err
-		}
-		t.cert = cert
-		if tok.Spent {
-			t.remembered = tok.Answer
-		}
-		return nil
+		return s.redeem(ctx, tx, t)
 	})
 	if err != nil || t.remembered != nil {
 		return err
 	}
 	t.body, err = s.parsed.get(t.record)
+	return err
+}
+
+// redeem finds the certificate that the token buys, or the answer that was
+// given to this request before.
+func (s *Service) redeem(ctx context.Context, tx store.Tx, t *try) error {
+	token, cert, err := certs.Redeem(ctx, tx, t.who.Tenant, certs.Token(t.req.Token), t.digest, s.Now())
 	if err != nil {
 		return err
 	}
-	if t.record.Hook != nil {
-		return nil // the function may still supply what is missing
+	t.token, t.cert, t.remembered = token, cert, nil
+	if token.Spent {
+		t.remembered = token.Answer
 	}
-	_, err = t.render()
-	return err
+	return nil
 }
 
 // authorised refuses a claim that was made for another template.

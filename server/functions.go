@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/functions"
+	"github.com/slipway-iot/slipway/functions/allowlist"
 	"github.com/slipway-iot/slipway/store"
 )
 
@@ -24,6 +25,13 @@ func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) 
 	spec.Name = c.Path["name"]
 	if err := spec.Check(); err != nil {
 		return nil, err
+	}
+	if spec.Kind == functions.Allowlist { // a list that cannot be read is refused now, not when a device comes
+		f, err := allowlist.Open(c.Tenant, spec)
+		if err != nil {
+			return nil, err
+		}
+		_ = f.Close()
 	}
 	sealed, err := s.sealSpec(spec)
 	if err != nil {

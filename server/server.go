@@ -346,6 +346,7 @@ func (s *Server) followed(ctx context.Context, e event.Event) {
 		s.cfg.Log.ErrorContext(ctx, "tenants were not read again", slog.Any("err", err))
 	}
 	s.gateway.Follow(e)
+	s.provision.Follow(e)
 	if e.Kind == event.FunctionChanged {
 		s.functions.Invalidate(e.Tenant, e.ID)
 	}

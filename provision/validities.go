@@ -1,0 +1,84 @@
+package provision
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/templates"
+)
+
+// validities keeps how long each template's certificates last, so that the
+// create operations need not read the template. An entry goes when its
+// template changes (Follow). One that was read while a change was on its way
+// is not kept: the epoch, which counts changes, has moved on.
+type validities struct {
+	mu    sync.Mutex
+	epoch uint64
+	m     map[templateKey]time.Duration
+}
+
+type templateKey struct {
+	tenant arn.Tenant
+	name   string
+}
+
+func (v *validities) get(k templateKey) (d time.Duration, ok bool, epoch uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d, ok = v.m[k]
+	return d, ok, v.epoch
+}
+
+func (v *validities) put(k templateKey, d time.Duration, epoch uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if epoch != v.epoch {
+		return
+	}
+	if v.m == nil || len(v.m) >= maxBodies {
+		v.m = map[templateKey]time.Duration{}
+	}
+	v.m[k] = d
+}
+
+func (v *validities) drop(k templateKey) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.epoch++
+	delete(v.m, k)
+}
+
+// Follow learns what happened in the registry, after its commit.
+func (s *Service) Follow(e event.Event) {
+	if e.Kind == event.TemplateChanged {
+		s.validities.drop(templateKey{e.Tenant, e.ID})
+	}
+}
+
+// validity is how long the template's certificates last; zero, as long as
+// AWS's, also for a template that does not exist: RegisterThing will say so.
+func (s *Service) validity(ctx context.Context, k templateKey) (time.Duration, error) {
+	d, ok, epoch := s.validities.get(k)
+	if ok {
+		return d, nil
+	}
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		rec, err := tx.TemplateRecord(ctx, k.tenant, k.name)
+		if fault.Is(err, fault.Missing) {
+			return nil
+		}
+		if err == nil {
+			d, _ = templates.Validity(rec)
+		}
+		return err
+	})
+	if err == nil {
+		s.validities.put(k, d, epoch)
+	}
+	return d, err
+}
