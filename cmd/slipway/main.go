@@ -20,6 +20,7 @@ import (
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server; print its endpoints."`
 	Demo  demoCmd  `cmd:"" help:"Server, template, claim and 25 virtual devices, in one command."`
+	Bench benchCmd `cmd:"" help:"Measure the durable claim flow against the cryptography it cannot avoid."`
 	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line, the SDKs and Terraform work."`
 	verbs
 }
@@ -95,6 +96,10 @@ func report(w io.Writer, err error) int {
 		return exitUsage
 	case errors.As(err, &coded):
 		fmt.Fprintln(w, "slipway:", err)
+		var refused interface{ Class() string }
+		if errors.As(err, &refused) { // the last line, for scripts
+			fmt.Fprintln(w, "class:", refused.Class())
+		}
 		return coded.ExitCode()
 	}
 	if fault.Is(err, fault.InvalidRequest) {

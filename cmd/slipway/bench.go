@@ -1,0 +1,358 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/client"
+	"github.com/slipway-iot/slipway/client/api"
+	"github.com/slipway-iot/slipway/internal/floor"
+	"github.com/slipway-iot/slipway/server"
+	"github.com/slipway-iot/slipway/sim"
+	"github.com/slipway-iot/slipway/wire"
+)
+
+// benchCmd measures the whole durable claim flow against the cryptography that
+// it cannot avoid, both in the same run, server and load in processes of their
+// own.
+type benchCmd struct {
+	Devices int    `help:"Devices in each of the measured runs." default:"2000"`
+	Clients int    `help:"Devices at once." default:"16"`
+	Rounds  int    `help:"Measured runs with X25519; the median counts." default:"3"`
+	Store   string `help:"sqlite, or a postgres:// URL of an empty database." default:"sqlite"`
+	JSON    bool   `name:"json" help:"Print one JSON object."`
+}
+
+// benchReport is what --json prints. Times of CPU are microseconds, latencies
+// milliseconds.
+type benchReport struct {
+	Ratio            float64              `json:"ratio"` // server CPU for one device / floor, X25519
+	FloorMicros      float64              `json:"floorMicros"`
+	DeviceMicros     float64              `json:"deviceMicros"`
+	DevicesPerSecond float64              `json:"devicesPerSecond"`
+	UpdatesPerDevice float64              `json:"updatesPerDevice"` // transactions
+	CommitsPerDevice float64              `json:"commitsPerDevice"` // fsyncs: transactions share them
+	Devices          int                  `json:"devices"`
+	Clients          int                  `json:"clients"`
+	Stages           map[string]quantiles `json:"stages"`
+	Hybrid           *benchHybrid         `json:"hybrid"` // Go's default key exchange on both sides
+	Floor            map[string]float64   `json:"floorParts"`
+	Machine          string               `json:"machine"`
+	runs             []benchRun
+}
+
+type benchHybrid struct {
+	Ratio        float64 `json:"ratio"`
+	FloorMicros  float64 `json:"floorMicros"`
+	DeviceMicros float64 `json:"deviceMicros"`
+}
+
+type quantiles struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// A benchRun is one wave of devices.
+type benchRun struct {
+	cpu              time.Duration // of the server, for one device
+	took             time.Duration
+	updates, commits float64
+	stages           map[string][]time.Duration
+}
+
+var x25519 = []tls.CurveID{tls.X25519}
+
+// Run is the benchmark.
+func (c *benchCmd) Run(ctx context.Context, s streams) error {
+	if c.Devices < 50 || c.Clients < 1 || c.Rounds < 1 {
+		return usageError{errors.New("expected --devices of at least 50, --clients and --rounds of at least 1")}
+	}
+	before, err := floor.Measure(x25519, 3, 200)
+	if err != nil {
+		return err
+	}
+	b := &bench{cmd: c, s: s}
+	if err := b.start(ctx); err != nil {
+		return err
+	}
+	defer b.stop()
+	report, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := floor.Measure(x25519, 3, 200)
+	if err != nil {
+		return err
+	}
+	hybridFloor, err := floor.Measure(nil, 3, 200)
+	if err != nil {
+		return err
+	}
+	report.hold(between(before, after), hybridFloor)
+	return report.print(s, c.JSON)
+}
+
+// between is the floor as it was around the runs.
+func between(a, b floor.Floor) floor.Floor {
+	return floor.Floor{Handshake: (a.Handshake + b.Handshake) / 2, CSR: (a.CSR + b.CSR) / 2, Sign: (a.Sign + b.Sign) / 2}
+}
+
+// A bench is one server process and what is needed to load it.
+type bench struct {
+	cmd   *benchCmd
+	s     streams
+	dir   string
+	child *exec.Cmd
+	e     server.Endpoints
+	api   *api.Client
+	roots *x509.CertPool
+	claim tls.Certificate
+	next  atomic.Int64
+}
+
+func (b *bench) note(format string, args ...any) {
+	if !b.cmd.JSON {
+		fmt.Fprintf(b.s.out, format+"\n", args...)
+	}
+}
+
+// start runs `slipway serve` as a process of its own and sets up a fleet.
+func (b *bench) start(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "slipway-bench-"); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(b.dir, "data")
+	b.child = exec.CommandContext(ctx, self, "serve", "--data", data, "--store", b.cmd.Store,
+		"--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warn", "--pool", "1")
+	b.child.Stderr = b.s.err
+	out, err := b.child.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := b.child.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "Ready.") {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return b.setUp(ctx, data)
+		}
+	}
+	b.stop()
+	return errors.New("the server ended before it was ready")
+}
+
+func (b *bench) stop() {
+	if b.child.Process != nil {
+		_ = b.child.Process.Signal(os.Interrupt)
+		_ = b.child.Wait()
+	}
+	_ = os.RemoveAll(b.dir)
+}
+
+const benchTemplate = `{"Parameters":{"SerialNumber":{"Type":"String"}},"Resources":{
+ "thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":{"Fn::Join":["-",["bench",{"Ref":"SerialNumber"}]]},
+  "ThingTypeName":"bench","AttributePayload":{"serial":{"Ref":"SerialNumber"}}}},
+ "certificate":{"Type":"AWS::IoT::Certificate","Properties":{"CertificateId":{"Ref":"AWS::IoT::Certificate::Id"}}},
+ "policy":{"Type":"AWS::IoT::Policy","Properties":{"PolicyName":"bench"}}}}`
+
+func (b *bench) setUp(ctx context.Context, data string) error {
+	e, admin, err := readRunning(data, "")
+	if err != nil {
+		return err
+	}
+	b.e = *e
+	b.api = &api.Client{Endpoint: e.Control, Region: arn.Default.Region, AccessKeyID: admin.ID, Secret: admin.Secret}
+	root, err := os.ReadFile(e.RootCA)
+	if err != nil {
+		return err
+	}
+	b.roots = x509.NewCertPool()
+	b.roots.AppendCertsFromPEM(root)
+	for _, r := range []struct {
+		path string
+		body map[string]any
+	}{
+		{"/thing-types/bench", map[string]any{}},
+		{"/policies/bench", map[string]any{"policyDocument": demoDocument}},
+		{"/provisioning-templates", map[string]any{"templateName": "bench", "enabled": true, "templateBody": benchTemplate,
+			"provisioningRoleArn": "arn:aws:iam::000000000000:role/provisioning"}},
+	} {
+		if err := b.api.Do(ctx, http.MethodPost, r.path, nil, nil, r.body, nil); err != nil {
+			return err
+		}
+	}
+	var claim struct{ CertificatePEM, PrivateKey string }
+	if err := b.api.Do(ctx, http.MethodPost, "/slipway/claims", nil, nil, map[string]any{"templateName": "bench"}, &claim); err != nil {
+		return err
+	}
+	b.claim, err = tls.X509KeyPair([]byte(claim.CertificatePEM), []byte(claim.PrivateKey))
+	return err
+}
+
+// measure runs a short wave to warm up, the counted ones, and one with Go's
+// default key exchange.
+func (b *bench) measure(ctx context.Context) (*benchReport, error) {
+	if _, err := b.wave(ctx, b.cmd.Devices/4, x25519); err != nil {
+		return nil, err
+	}
+	r := &benchReport{Devices: b.cmd.Devices, Clients: b.cmd.Clients}
+	for i := range b.cmd.Rounds {
+		run, err := b.wave(ctx, b.cmd.Devices, x25519)
+		if err != nil {
+			return nil, err
+		}
+		b.note("run %d      %.0f devices/s, %.0f µs of server CPU each", i+1, float64(b.cmd.Devices)/run.took.Seconds(), micros(run.cpu))
+		r.runs = append(r.runs, *run)
+	}
+	hybrid, err := b.wave(ctx, b.cmd.Devices, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Hybrid = &benchHybrid{DeviceMicros: micros(hybrid.cpu)}
+	return r, nil
+}
+
+// wave sends n devices through the flow and reads what it cost the server.
+func (b *bench) wave(ctx context.Context, n int, curves []tls.CurveID) (*benchRun, error) {
+	run := &benchRun{stages: map[string][]time.Duration{}}
+	cpu, updates, commits, err := b.spent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	var mu sync.Mutex
+	var wave errgroup.Group
+	wave.SetLimit(b.cmd.Clients)
+	for range n {
+		wave.Go(func() error {
+			result, err := b.device(ctx, curves)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, s := range result.Stages {
+				run.stages[s.Name] = append(run.stages[s.Name], s.Took)
+			}
+			return nil
+		})
+	}
+	if err := wave.Wait(); err != nil {
+		return nil, err
+	}
+	run.took = time.Since(start)
+	cpuAfter, updatesAfter, commitsAfter, err := b.spent(ctx)
+	run.cpu = (cpuAfter - cpu) / time.Duration(n)
+	run.updates, run.commits = (updatesAfter-updates)/float64(n), (commitsAfter-commits)/float64(n)
+	return run, err
+}
+
+func (b *bench) device(ctx context.Context, curves []tls.CurveID) (*sim.Result, error) {
+	serial := strconv.FormatInt(b.next.Add(1), 10)
+	d := &sim.Device{
+		Connect: client.Options{Address: b.e.MQTT, ServerName: b.e.Host, Roots: b.roots, Cert: b.claim,
+			ClientID: "boot-" + serial, Curves: curves, Timeout: 20 * time.Second},
+		Template: "bench", Parameters: map[string]string{"SerialNumber": serial}, Format: wire.CBOR,
+	}
+	result, conn, err := d.Provision(ctx)
+	if conn != nil {
+		conn.Close()
+	}
+	return result, err
+}
+
+// spent reads the server's CPU time, transactions and commits so far.
+func (b *bench) spent(ctx context.Context) (cpu time.Duration, updates, commits float64, err error) {
+	if cpu, err = processTime(b.child.Process.Pid); err != nil {
+		return 0, 0, 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.e.Control+"/metrics", nil)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "slipway_store_updates_total":
+			updates, _ = strconv.ParseFloat(value, 64)
+		case "slipway_store_commits_total":
+			commits, _ = strconv.ParseFloat(value, 64)
+		}
+	}
+	return cpu, updates, commits, lines.Err()
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// hold sets the runs against the floor.
+func (r *benchReport) hold(f, hybrid floor.Floor) {
+	slices.SortFunc(r.runs, func(a, b benchRun) int { return int(a.cpu - b.cpu) })
+	m := r.runs[len(r.runs)/2]
+	r.FloorMicros, r.DeviceMicros = micros(f.Device()), micros(m.cpu)
+	r.Ratio = r.DeviceMicros / r.FloorMicros
+	r.DevicesPerSecond = float64(r.Devices) / m.took.Seconds()
+	r.UpdatesPerDevice, r.CommitsPerDevice = m.updates, m.commits
+	r.Floor = map[string]float64{"handshake": micros(f.Handshake), "csr": micros(f.CSR), "sign": micros(f.Sign)}
+	r.Hybrid.FloorMicros = micros(hybrid.Device())
+	r.Hybrid.Ratio = r.Hybrid.DeviceMicros / r.Hybrid.FloorMicros
+	r.Machine = fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	r.Stages = map[string]quantiles{}
+	for name, all := range m.stages {
+		slices.Sort(all)
+		r.Stages[name] = quantiles{millis(all[len(all)/2]), millis(all[len(all)*99/100])}
+	}
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (r *benchReport) print(s streams, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(s.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	w := s.out
+	fmt.Fprintf(w, "\n%s; %d devices at %d at once, X25519, median run\n", r.Machine, r.Devices, r.Clients)
+	fmt.Fprintf(w, "floor      %7.0f µs  two handshakes of %.0f, CSR check %.0f, signature %.0f\n", r.FloorMicros, r.Floor["handshake"], r.Floor["csr"], r.Floor["sign"])
+	fmt.Fprintf(w, "device     %7.0f µs  of server CPU, durable: %.2f × the floor (budget 1.80)\n", r.DeviceMicros, r.Ratio)
+	fmt.Fprintf(w, "rate       %7.0f devices/s, load included; %.2f transactions and %.2f commits a device\n", r.DevicesPerSecond, r.UpdatesPerDevice, r.CommitsPerDevice)
+	fmt.Fprintf(w, "hybrid     %7.0f µs  with Go's default key exchange: %.2f × its floor of %.0f\n\n", r.Hybrid.DeviceMicros, r.Hybrid.Ratio, r.Hybrid.FloorMicros)
+	fmt.Fprintf(w, "%-14s %8s %8s  ms, as the device sees it\n", "stage", "p50", "p99")
+	for _, name := range sim.Stages {
+		q := r.Stages[name]
+		fmt.Fprintf(w, "%-14s %8.1f %8.1f\n", name, q.P50, q.P99)
+	}
+	return nil
+}

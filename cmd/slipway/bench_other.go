@@ -1,0 +1,13 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+// processTime needs procfs.
+func processTime(int) (time.Duration, error) {
+	return 0, errors.New("slipway bench reads the server's CPU time from procfs, which only Linux has")
+}
