@@ -44,7 +44,7 @@ func New(c Config) *Agent {
 type Report struct {
 	ThingName     string
 	CertificateID string
-	Resumed       Stage // the state in which the run found the folder
+	Resumed       Stage // the state in which the run found the folder; empty if it was new
 	Stages        []Timing
 	Total         time.Duration
 }
@@ -89,7 +89,9 @@ func (r *run) provision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.report.Resumed = found.Stage
+	if found.Stage != Start {
+		r.report.Resumed = found.Stage
+	}
 	if r.state, err = r.adopt(found); err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (a *Agent) judgeLink(e *mqttlink.Error, asThing bool) *Failure {
 	switch e.Cause {
 	case mqttlink.TimedOut:
 		f.Class, f.Exit, f.retry, f.silent = NetworkTimeout, ExitUnreachable, true, true
-		f.Text = fmt.Sprintf("%s did not answer in time: %s.", a.Config.Endpoint, e)
+		f.Text = fmt.Sprintf("%s: %s.", a.Config.Endpoint, e)
 	case mqttlink.Unreachable:
 		f.Class, f.Exit, f.retry = ServerNotReachable, ExitUnreachable, true
 		f.Text = fmt.Sprintf("%s cannot be reached: %s.", a.Config.Endpoint, e)

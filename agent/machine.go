@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"github.com/slipway-iot/slipway/wire"
 )
@@ -112,7 +113,7 @@ func (r *run) register(ctx context.Context) (state, error) {
 		return state{}, err
 	}
 	next := r.state
-	next.Stage, next.Token = Registered, ""
+	next.Stage, next.Token, next.TokenTime = Registered, "", time.Time{}
 	next.Template, next.Request = r.Config.Template, r.Config.request()
 	next.ThingName, next.DeviceConfiguration = answer.ThingName, answer.DeviceConfiguration
 	return next, nil

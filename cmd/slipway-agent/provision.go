@@ -51,7 +51,7 @@ func printFailure(w io.Writer, f *agent.Failure) {
 }
 
 func printTable(w io.Writer, r *agent.Report) {
-	if r.Resumed != agent.Start && r.Resumed != "" {
+	if r.Resumed != "" {
 		fmt.Fprintf(w, "resumed from state %s\n", r.Resumed)
 	}
 	if len(r.Stages) == 0 {
