@@ -37,10 +37,6 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.DB { return open(t, file(t)) })
 }
 
-func TestPrivate(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.DB { return open(t, ":memory:") })
-}
-
 func TestReopened(t *testing.T) {
 	path := file(t)
 	storetest.Reopened(t, func(t *testing.T) store.DB { return open(t, path) })
@@ -50,4 +46,15 @@ func TestKilled(t *testing.T) {
 	for range 3 {
 		storetest.Killed(t, file(t), at)
 	}
+}
+
+func BenchmarkClaimFlow(b *testing.B) {
+	storetest.Bench(b, func(b *testing.B) store.DB {
+		db, err := at(filepath.Join(b.TempDir(), "slipway.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { db.Close() })
+		return db
+	})
 }

@@ -120,7 +120,7 @@ func (tx *Tx) PruneAttempts(ctx context.Context, before time.Time, limit int) (i
 		opened          int64
 		rows, keys      [][]any
 	)
-	err := tx.query(ctx, "SELECT id, tenant, opened, keys FROM attempts WHERE closed < $1 ORDER BY closed LIMIT $2",
+	err := tx.query(ctx, "SELECT id, tenant, opened, keys FROM attempts WHERE closed < $1 ORDER BY closed LIMIT 0 + $2",
 		[]any{micros(before), int64(limit)}, []any{&id, &owner, &opened, &text}, func() error {
 			var texts []string
 			if err := json.Unmarshal([]byte(text), &texts); err != nil {

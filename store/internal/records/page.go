@@ -89,8 +89,10 @@ func (l list) page(after string, down bool, limit int) (string, []any, error) {
 			b.WriteString(" DESC")
 		}
 	}
+	// A bare parameter would make SQLite compile the statement anew for every
+	// other limit; a sum it leaves alone.
 	args = append(args, int64(limit)+1)
-	b.WriteString(" LIMIT $" + strconv.Itoa(len(args)))
+	b.WriteString(" LIMIT 0 + $" + strconv.Itoa(len(args)))
 	return b.String(), args, nil
 }
 

@@ -92,7 +92,7 @@ func (tx *Tx) ExpiredTokens(ctx context.Context, now time.Time, limit int) ([]*c
 		r   tokenRow
 		out []*certs.TokenRecord
 	)
-	err := tx.query(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE expires < $1 ORDER BY expires LIMIT $2",
+	err := tx.query(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE expires < $1 ORDER BY expires LIMIT 0 + $2",
 		[]any{micros(now), int64(limit)}, r.dest(), func() error {
 			out = append(out, r.token())
 			return nil
@@ -130,7 +130,7 @@ func (tx *Tx) StaleIntents(ctx context.Context, before time.Time, limit int) ([]
 		created                         int64
 		out                             []*certs.Intent
 	)
-	err := tx.query(ctx, "SELECT tenant, serial, subject, key_hash, purpose, created FROM intents WHERE created < $1 ORDER BY created LIMIT $2",
+	err := tx.query(ctx, "SELECT tenant, serial, subject, key_hash, purpose, created FROM intents WHERE created < $1 ORDER BY created LIMIT 0 + $2",
 		[]any{micros(before), int64(limit)}, []any{&owner, &serial, &subject, &hash, &purpose, &created}, func() error {
 			i := &certs.Intent{Tenant: tenant(owner), Serial: serial, Subject: subject, Purpose: purpose, Created: moment(created)}
 			copy(i.KeyHash[:], hash)
