@@ -42,6 +42,7 @@ func (s *session) connect(p *mqtt.Connect) string {
 	case err != nil:
 		return s.refuseFor("certificate", err)
 	}
+	s.claim = granted.claim
 	s.rights.Store(granted)
 	s.hasThing = granted.thing != ""
 	if why := s.mayConnect(); why != "" {
@@ -146,11 +147,6 @@ func (s *session) identify(ctx context.Context, tx store.Tx, p *mqtt.Connect) (*
 	s.cert = c
 	if why := usable(c, s.g.Now()); why != "" {
 		return nil, fault.New(fault.Refused, "%s", why)
-	}
-	if c.Origin == certs.FromClaim || c.Origin == certs.FromUser {
-		if s.claim, err = tx.Claim(ctx, s.tenant, s.certID); err != nil && !fault.Is(err, fault.Missing) {
-			return nil, err
-		}
 	}
 	return s.readRights(ctx, tx, connectAttributes(p), willTopic(p))
 }

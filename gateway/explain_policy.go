@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
-	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/store"
@@ -82,11 +81,7 @@ func (s *session) asIfConnected(ctx context.Context, tx store.Tx) (*rights, erro
 			return nil, err
 		}
 	}
-	if c.Origin == certs.FromUser || c.Origin == certs.FromClaim {
-		if s.claim, err = tx.Claim(ctx, s.tenant, s.certID); err != nil && !fault.Is(err, fault.Missing) {
-			return nil, err
-		}
-	}
+	s.cert = c
 	return s.readRights(ctx, tx, nil, "")
 }
 

@@ -15,6 +15,7 @@ import (
 // attachment, thing or group is judged at the next action. Follow does not
 // block.
 func (g *Gateway) Follow(e event.Event) {
+	g.recent.forget(e) // before sessions are marked, so that they read anew
 	switch e.Kind {
 	case event.CertificateStatus:
 		if certs.Status(e.Detail) != certs.Active {
@@ -25,7 +26,7 @@ func (g *Gateway) Follow(e event.Event) {
 	case event.TenantChanged:
 		if e.Detail == "disabled" {
 			for _, s := range g.hub.of(e.Tenant) {
-				s.end(mqtt.AdministrativeAction, fmt.Sprintf("Account %s was switched off; its connections are cut.", e.Tenant.Account))
+				s.cut(fmt.Sprintf("Account %s was switched off; its connections are cut.", e.Tenant.Account))
 			}
 		}
 	case event.PolicyAttachment:
@@ -45,8 +46,14 @@ func (g *Gateway) Follow(e event.Event) {
 
 func (g *Gateway) cut(t arn.Tenant, id arn.CertID, what string) {
 	for _, s := range g.hub.ofCert(t, id) {
-		s.end(mqtt.AdministrativeAction, fmt.Sprintf("Certificate %s %s; its connections are cut.", id, what))
+		s.cut(fmt.Sprintf("Certificate %s %s; its connections are cut.", id, what))
 	}
+}
+
+// cut ends a connection that was in order until now; its attempt says why.
+func (s *session) cut(text string) {
+	s.rec.Refuse("cut", text)
+	s.end(mqtt.AdministrativeAction, text)
 }
 
 // staleTarget marks the sessions of a certificate, or of a thing group.

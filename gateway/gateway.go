@@ -82,6 +82,7 @@ type Gateway struct {
 	hub      *hub
 	topics   *topics
 	policies *policyCache
+	recent   *recent
 	door     *door
 
 	ctx      context.Context // ends with Close: requests in progress stop
@@ -97,7 +98,7 @@ type Gateway struct {
 func New(c Config) *Gateway {
 	c.Limits = c.Limits.withDefaults()
 	g := &Gateway{
-		Config: c, hub: newHub(), topics: newTopics(), policies: newPolicyCache(),
+		Config: c, hub: newHub(), topics: newTopics(), policies: newPolicyCache(), recent: newRecent(),
 		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
 	}
 	g.ctx, g.stop = context.WithCancel(context.Background())

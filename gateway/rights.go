@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
@@ -18,6 +19,7 @@ import (
 // known of it, and what the set was made from.
 type rights struct {
 	bound     *policy.Bound
+	claim     *certs.ClaimRecord // nil: not a claim made here
 	thing     string
 	exclusive bool
 	policies  []string
@@ -29,16 +31,7 @@ type rights struct {
 // in, with all their ancestors (policies.md, section 4).
 func (s *session) readRights(ctx context.Context, tx store.Tx, attributes []string, will string) (*rights, error) {
 	r := &rights{}
-	thing, err := s.findThing(ctx, tx, r)
-	if err != nil {
-		return nil, err
-	}
-	var set []policy.Named
-	if s.claim != nil && s.claim.Trusted {
-		set, err = s.implied()
-	} else {
-		set, err = s.g.attached(ctx, tx, s.tenant, s.tenant.Cert(s.certID), r)
-	}
+	set, thing, err := s.certificateSet(ctx, tx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +52,12 @@ func (s *session) readRights(ctx context.Context, tx store.Tx, attributes []stri
 
 // findThing finds the thing of the connection: the one its certificate is
 // bound to exclusively, else the attached one that the client id names. An
-// unattached thing never counts (DESIGN.md, decision 6, strict mode).
-func (s *session) findThing(ctx context.Context, tx store.Tx, r *rights) (*policy.Thing, error) {
+// unattached thing never counts (DESIGN.md, decision 6, strict mode). It also
+// says how many things the certificate is attached to.
+func (s *session) findThing(ctx context.Context, tx store.Tx, r *rights) (thing *policy.Thing, attachments int, err error) {
 	links, _, err := tx.Lefts(ctx, s.tenant, ref.ThingPrincipal, s.tenant.Cert(s.certID), ref.All)
 	if err != nil || len(links) == 0 {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, l := range links {
 		if l.Data == things.Exclusive {
@@ -75,20 +69,20 @@ func (s *session) findThing(ctx context.Context, tx store.Tx, r *rights) (*polic
 		}
 	}
 	if r.thing == "" {
-		return nil, nil
+		return nil, len(links), nil
 	}
 	th, err := tx.Thing(ctx, s.tenant, r.thing)
 	if fault.Is(err, fault.Missing) {
 		r.thing = ""
-		return nil, nil
+		return nil, len(links), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if r.groups, err = groupsOf(ctx, tx, s.tenant, r.thing); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return &policy.Thing{Name: th.Name, Type: th.Type, Attributes: th.Attributes, Attached: true}, nil
+	return &policy.Thing{Name: th.Name, Type: th.Type, Attributes: th.Attributes, Attached: true}, len(links), nil
 }
 
 // groupsOf gives the groups of a thing and their ancestors, each once.
@@ -120,26 +114,85 @@ func (g *Gateway) attached(ctx context.Context, tx store.Tx, t arn.Tenant, targe
 	if err != nil {
 		return nil, err
 	}
-	set := make([]policy.Named, 0, len(links))
-	for _, l := range links {
-		rec, err := tx.Policy(ctx, t, l.Left)
-		if err != nil {
-			return nil, err
+	names := make([]string, len(links))
+	for i, l := range links {
+		names[i] = l.Left
+	}
+	return g.compiled(ctx, tx, t, names, r)
+}
+
+// compiled gives the default versions of policies by name.
+func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names []string, r *rights) ([]policy.Named, error) {
+	set := make([]policy.Named, 0, len(names))
+	for _, name := range names {
+		k := policyName{t, name}
+		n, ok, epoch := g.recent.policy(k)
+		if !ok {
+			rec, err := tx.Policy(ctx, t, name)
+			if err != nil {
+				return nil, err
+			}
+			if n, err = g.policies.compiled(rec); err != nil {
+				return nil, err
+			}
+			g.recent.keepPolicy(k, n, epoch)
 		}
-		n, err := g.policies.compiled(rec)
-		if err != nil {
-			return nil, err
-		}
-		r.policies = append(r.policies, rec.Name)
+		r.policies = append(r.policies, name)
 		set = append(set, n)
 	}
 	return set, nil
 }
 
+// certificateSet gives the policies of the connection's own certificate. One
+// that has no thing is a claim: what is known of it is kept, since many devices
+// connect with it.
+func (s *session) certificateSet(ctx context.Context, tx store.Tx, r *rights) ([]policy.Named, *policy.Thing, error) {
+	k := certKey{s.tenant, s.certID}
+	facts, ok, epoch := s.g.recent.claim(k)
+	if !ok {
+		thing, links, err := s.findThing(ctx, tx, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if facts, err = s.readFacts(ctx, tx); err != nil {
+			return nil, nil, err
+		}
+		if links == 0 {
+			s.g.recent.keepClaim(k, facts, epoch)
+		}
+		set, err := s.setOf(ctx, tx, facts, r)
+		return set, thing, err
+	}
+	set, err := s.setOf(ctx, tx, facts, r)
+	return set, nil, err
+}
+
+func (s *session) setOf(ctx context.Context, tx store.Tx, f claimFacts, r *rights) ([]policy.Named, error) {
+	r.claim = f.claim
+	if f.claim != nil && f.claim.Trusted {
+		return implied(s.tenant, f.claim.Template)
+	}
+	return s.g.compiled(ctx, tx, s.tenant, f.policies, r)
+}
+
+// readFacts reads whether the certificate is a claim, and its policies.
+func (s *session) readFacts(ctx context.Context, tx store.Tx) (f claimFacts, err error) {
+	if s.cert.Origin == certs.FromClaim || s.cert.Origin == certs.FromUser {
+		if f.claim, err = tx.Claim(ctx, s.tenant, s.certID); err != nil && !fault.Is(err, fault.Missing) {
+			return f, err
+		}
+	}
+	links, _, err := tx.Lefts(ctx, s.tenant, ref.PolicyTarget, s.tenant.Cert(s.certID), ref.All)
+	for _, l := range links {
+		f.policies = append(f.policies, l.Left)
+	}
+	return f, err
+}
+
 // implied is what a temporary claim may do without any policy attached
 // (methods.md, section 7).
-func (s *session) implied() ([]policy.Named, error) {
-	doc, err := policy.Parse(policy.ClaimPolicy(s.tenant, s.claim.Template))
+func implied(t arn.Tenant, template string) ([]policy.Named, error) {
+	doc, err := policy.Parse(policy.ClaimPolicy(t, template))
 	if err != nil {
 		return nil, err
 	}
