@@ -93,7 +93,17 @@ func (c *claimNew) Run(ctx context.Context, s streams) error {
 		}
 		return fmt.Errorf("%w; the claim was revoked again", err)
 	}
-	return c.print(s, p, &claim, files)
+	if c.JSON {
+		return writeJSON(s.out, map[string]any{
+			"certificateId": claim.CertificateID, "certificateArn": claim.CertificateARN,
+			"templateName": claim.Template, "expiration": claim.Expiration, "files": files,
+		})
+	}
+	c.print(s, p, &claim, files)
+	if p.running != nil {
+		fmt.Fprintf(s.out, "\nOn the device: %s\n", c.next(ctx, p))
+	}
+	return nil
 }
 
 // room makes the folder and sees to it that no earlier claim is lost.
@@ -150,13 +160,7 @@ func (p *plane) rootCA() string {
 	return string(text)
 }
 
-func (c *claimNew) print(s streams, p *plane, claim *newClaim, files []string) error {
-	if c.JSON {
-		return writeJSON(s.out, map[string]any{
-			"certificateId": claim.CertificateID, "certificateArn": claim.CertificateARN,
-			"templateName": claim.Template, "expiration": claim.Expiration, "files": files,
-		})
-	}
+func (c *claimNew) print(s streams, p *plane, claim *newClaim, files []string) {
 	out := sheet{s.out, 12}
 	out.line("certificate", claim.CertificateID)
 	out.line("template", claim.Template)
@@ -165,11 +169,22 @@ func (c *claimNew) print(s streams, p *plane, claim *newClaim, files []string) e
 	if !slices.Contains(files, filepath.Join(c.Out, rootCAFile)) {
 		out.line("root", "not known on this machine: it is root-ca.pem in the server's data folder")
 	}
-	if p.running != nil {
-		fmt.Fprintf(s.out, "\nOn the device: slipway-agent provision --endpoint %s --root-ca %s \\\n  --claim-cert %s --claim-key %s \\\n  --template %s --param NAME=VALUE --out ./identity\n",
-			deviceAddress(p), filepath.Join(c.Out, rootCAFile), filepath.Join(c.Out, claimCertFile), filepath.Join(c.Out, claimKeyFile), claim.Template)
+}
+
+// next is the command line with which a device uses the claim.
+func (c *claimNew) next(ctx context.Context, p *plane) string {
+	parameters := " --param NAME=VALUE"
+	if t, err := p.existingTemplate(ctx, c.Template); err == nil {
+		parameters = ""
+		for _, declared := range parametersOf(t.Body, t.Type) {
+			if declared.Required {
+				parameters += " --param " + declared.Name + "=…"
+			}
+		}
 	}
-	return nil
+	in := func(name string) string { return shellQuote(filepath.Join(c.Out, name)) }
+	return fmt.Sprintf("slipway-agent provision --endpoint %s --root-ca %s \\\n  --claim-cert %s --claim-key %s \\\n  --template %s%s --out ./identity",
+		deviceAddress(p), in(rootCAFile), in(claimCertFile), in(claimKeyFile), c.Template, parameters)
 }
 
 // deviceAddress is where devices reach the server: its name, and the port that

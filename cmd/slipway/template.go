@@ -149,6 +149,7 @@ func showTemplate(s streams, t *storedTemplate, versions []templateVersion, tags
 	if t.Hook != nil {
 		out.line("function", t.Hook.TargetARN)
 	}
+	out.line("parameters", describeParameters(parametersOf(t.Body, t.Type))...)
 	out.line("tags", pairs(tags)...)
 	var lines []string
 	for _, v := range versions {

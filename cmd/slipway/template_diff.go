@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/templates"
@@ -36,11 +38,15 @@ func (c *templateDiff) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	theirs, err := describeForDiff(old, f, old)
+	tags, err := p.tags(ctx, old.ARN)
 	if err != nil {
 		return err
 	}
-	ours, err := describeForDiff(old, f, nil)
+	theirs, err := asLines(*old, tags, f.Tags)
+	if err != nil {
+		return err
+	}
+	ours, err := asLines(after(*old, f), f.Tags, f.Tags)
 	if err != nil {
 		return err
 	}
@@ -51,26 +57,27 @@ func (c *templateDiff) Run(ctx context.Context, s streams) error {
 	return errors.New("the template and the file differ")
 }
 
-// describeForDiff writes one side as lines: of the stored template if it is
-// given again as side, else of the file, where what it leaves out is as
-// stored.
-func describeForDiff(stored *storedTemplate, f templates.File, side *storedTemplate) (string, error) {
-	t := *stored
-	if side == nil {
-		t.Body = f.Body
-		if f.Description != "" {
-			t.Description = f.Description
-		}
-		if f.ProvisioningRoleARN != "" {
-			t.RoleARN = f.ProvisioningRoleARN
-		}
-		if f.Enabled != nil {
-			t.Enabled = *f.Enabled
-		}
-		if f.Hook != nil {
-			t.Hook = &templateHook{TargetARN: f.Hook.TargetARN}
-		}
+// after gives the template as it would be once the file is applied.
+func after(t storedTemplate, f templates.File) storedTemplate {
+	t.Body = f.Body
+	if f.Description != "" {
+		t.Description = f.Description
 	}
+	if f.ProvisioningRoleARN != "" {
+		t.RoleARN = f.ProvisioningRoleARN
+	}
+	if f.Enabled != nil {
+		t.Enabled = *f.Enabled
+	}
+	if f.Hook != nil {
+		t.Hook = &templateHook{TargetARN: f.Hook.TargetARN}
+	}
+	return t
+}
+
+// asLines writes a template as lines, with those of its tags that the file
+// speaks of.
+func asLines(t storedTemplate, tags, named map[string]string) (string, error) {
 	body, err := sortedJSON(t.Body)
 	if err != nil {
 		return "", err
@@ -79,8 +86,13 @@ func describeForDiff(stored *storedTemplate, f templates.File, side *storedTempl
 	if t.Hook != nil {
 		function = t.Hook.TargetARN
 	}
-	return fmt.Sprintf("description: %s\nenabled: %s\nrole: %s\nfunction: %s\n%s",
-		t.Description, yesNo(t.Enabled), t.RoleARN, function, strings.TrimSuffix(body, "\n")), nil
+	var b strings.Builder
+	fmt.Fprintf(&b, "description: %s\nenabled: %s\nrole: %s\nfunction: %s\n", t.Description, yesNo(t.Enabled), t.RoleARN, function)
+	for _, key := range slices.Sorted(maps.Keys(named)) {
+		fmt.Fprintf(&b, "tag %s: %s\n", key, tags[key])
+	}
+	b.WriteString(strings.TrimSuffix(body, "\n"))
+	return b.String(), nil
 }
 
 // diffContext is how many equal lines stand around those that differ.

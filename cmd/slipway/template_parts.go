@@ -8,7 +8,37 @@ import (
 	"strings"
 
 	"github.com/slipway-iot/slipway/client/api"
+	"github.com/slipway-iot/slipway/templates"
 )
+
+// parametersOf gives what a body declares, less what the service supplies; of
+// one that cannot be read, nothing.
+func parametersOf(body, typ string) []templates.Parameter {
+	kind, err := templates.KindOf(typ)
+	if err != nil {
+		return nil
+	}
+	t, err := templates.Parse([]byte(body), kind)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(t.Parameters(), func(p templates.Parameter) bool { return strings.HasPrefix(p.Name, "AWS::") })
+}
+
+// describeParameters says which parameters a device sends.
+func describeParameters(list []templates.Parameter) (out []string) {
+	for _, p := range list {
+		note := ""
+		switch {
+		case p.HasDefault:
+			note = ", default " + p.Default
+		case p.Required:
+			note = ", required"
+		}
+		out = append(out, p.Name+note)
+	}
+	return out
+}
 
 // A part is a resource that a template names literally and that has to be
 // there before the first device comes.

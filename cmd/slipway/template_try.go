@@ -54,7 +54,7 @@ func (c *templateTest) Run(ctx context.Context, s streams) error {
 		out, err = c.elsewhere(ctx, p, body)
 	}
 	if err != nil {
-		return err
+		return c.withParameters(ctx, p, body, err)
 	}
 	if c.JSON {
 		err = writeJSON(s.out, out)
@@ -63,6 +63,25 @@ func (c *templateTest) Run(ctx context.Context, s streams) error {
 	}
 	if err == nil && out.Refusal != "" {
 		return refusal{"Refused", "the registry would refuse this device: " + out.Refusal}
+	}
+	return err
+}
+
+// withParameters adds to a refusal what the template wants to be given: the
+// sentence that a device is told names only the first that is missing.
+func (c *templateTest) withParameters(ctx context.Context, p *plane, body string, err error) error {
+	typ := ""
+	if body == "" {
+		stored, missing := p.existingTemplate(ctx, c.Name)
+		if missing != nil {
+			return err
+		}
+		body, typ = stored.Body, stored.Type
+	}
+	for _, declared := range parametersOf(body, typ) {
+		if _, given := c.Param[declared.Name]; declared.Required && !given {
+			return fmt.Errorf("%w\nThe template has these parameters: %s", err, strings.Join(describeParameters(parametersOf(body, typ)), "; "))
+		}
 	}
 	return err
 }
