@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/slipway-iot/slipway/fault"
 )
 
 // writeJSON prints v for a machine.
@@ -99,18 +96,12 @@ func sortedJSON(text string) (string, error) {
 	return b.String(), err
 }
 
-// readInput reads a file, or standard input for "-".
-func readInput(s streams, name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(s.in)
+// either gives text if the condition holds, else nothing.
+func either(condition bool, text string) string {
+	if condition {
+		return text
 	}
-	return os.ReadFile(name)
-}
-
-// inFile is an error about what a file holds: the command line was right.
-func inFile(name string, err error) error {
-	_, text := fault.Show(err)
-	return fmt.Errorf("%s: %s", name, text)
+	return ""
 }
 
 func plural(n int, word string) string {

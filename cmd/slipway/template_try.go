@@ -87,7 +87,7 @@ func (c *templateTest) withParameters(ctx context.Context, p *plane, body string
 }
 
 // previewCertificate stands for the certificate that a device would bring.
-var previewCertificate = strings.Repeat("0", 64)
+const previewCertificate = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // elsewhere works the preview out on this side, from what any control plane
 // that speaks AWS's API can be asked. A hook is not called.
@@ -106,7 +106,7 @@ func (c *templateTest) elsewhere(ctx context.Context, p *plane, body string) (ou
 	}
 	parsed, err := templates.Parse([]byte(body), kind)
 	if err != nil {
-		return out, err
+		return out, inFile(c.Name, err)
 	}
 	out.Plan, err = parsed.Render(templates.Input{Parameters: c.Param,
 		Service: map[string]string{"AWS::IoT::Certificate::Id": previewCertificate}})
@@ -171,12 +171,4 @@ func printPlan(out sheet, plan *templates.Plan) {
 	}
 	out.line("policies", policies...)
 	out.line("device config", pairs(plan.DeviceConfiguration)...)
-}
-
-// either gives text if the condition holds, else nothing.
-func either(condition bool, text string) string {
-	if condition {
-		return text
-	}
-	return ""
 }
