@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // Exit codes of a program that fails with one of this package's errors.
@@ -81,6 +82,9 @@ func refusal(r *http.Response, body []byte) *Error {
 	e.Type, _, _ = strings.Cut(e.Type, ":") // AWS may add the URI of a namespace
 	if i := strings.LastIndexByte(e.Type, '#'); i >= 0 {
 		e.Type = e.Type[i+1:]
+	}
+	if strings.ContainsFunc(e.Type, func(r rune) bool { return r > 'z' || r != '.' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		e.Type = "" // nothing that a script could compare
 	}
 	return e
 }
