@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 )
 
 // Exit codes of a program that fails with one of this package's errors.
@@ -83,7 +82,7 @@ func refusal(r *http.Response, body []byte) *Error {
 	if i := strings.LastIndexByte(e.Type, '#'); i >= 0 {
 		e.Type = e.Type[i+1:]
 	}
-	if strings.ContainsFunc(e.Type, func(r rune) bool { return r > 'z' || r != '.' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	if strings.ContainsFunc(e.Type, func(r rune) bool { return r > 'z' || !unreserved(byte(r)) }) {
 		e.Type = "" // nothing that a script could compare
 	}
 	return e
