@@ -77,7 +77,11 @@ func (s *Server) describeThingGroup(ctx context.Context, c *Call, in *thingGroup
 	for _, above := range slices.Backward(up[1:]) {
 		meta.Path = append(meta.Path, named(c.Tenant, "thinggroup", above.Name))
 	}
-	properties := thingGroupProperties{Payload: &attributePayload{Attributes: filled(g.Attributes)}}
+	// Terraform takes an empty payload for one that somebody added.
+	var properties thingGroupProperties
+	if len(g.Attributes) > 0 {
+		properties.Payload = &attributePayload{Attributes: g.Attributes}
+	}
 	if g.Description != "" {
 		properties.Description = &g.Description
 	}

@@ -13,7 +13,7 @@ import (
 
 type attributePayload struct {
 	Attributes map[string]string `json:"attributes"`
-	Merge      bool              `json:"merge"`
+	Merge      bool              `json:"merge,omitempty"`
 }
 
 // given are the attributes of a payload that is there, nil of one that is not.

@@ -216,7 +216,7 @@ func TestThingTypes(t *testing.T) {
 
 	must(c.DeprecateThingType(ctx, &iot.DeprecateThingTypeInput{ThingTypeName: name}))(t)
 	_, err = c.CreateThing(ctx, &iot.CreateThingInput{ThingName: aws.String("u"), ThingTypeName: name})
-	refused(t, err, "InvalidRequestException", "deprecated thing type:bulb")
+	refused(t, err, "InvalidRequestException", "depreated thing type:bulb")
 	_, err = c.DeleteThingType(ctx, &iot.DeleteThingTypeInput{ThingTypeName: name})
 	refused(t, err, "InvalidRequestException", "thing t still has it")
 	list := must(c.ListThingTypes(ctx, &iot.ListThingTypesInput{ThingTypeName: name}))(t)
@@ -257,6 +257,12 @@ func TestThingGroups(t *testing.T) {
 		up := got.ThingGroupMetadata.RootToParentThingGroups
 		if len(up) != 2 || *up[0].GroupName != "world" || *up[1].GroupName != "north" || got.Version != 1 {
 			t.Errorf("got %v", up)
+		}
+	})
+	t.Run("what a group does not have is left out, or Terraform sees a difference", func(t *testing.T) {
+		got := must(c.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: aws.String("else")}))(t)
+		if got.ThingGroupProperties.AttributePayload != nil || got.ThingGroupProperties.ThingGroupDescription != nil || got.ThingGroupMetadata.ParentGroupName != nil {
+			t.Errorf("got %+v", got.ThingGroupProperties)
 		}
 	})
 	t.Run("members come page by page through the hierarchy", func(t *testing.T) {

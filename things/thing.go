@@ -58,7 +58,8 @@ func checkNew(ctx context.Context, s Store, th *Thing) error {
 			return missing(err, "Thing type %s does not exist.", th.Type)
 		}
 		if ty.Deprecated {
-			return fault.New(fault.InvalidRequest, "Can not create new thing with deprecated thing type:%s", th.Type)
+			// The spelling is AWS's (rest-api.md, section 7.1).
+			return fault.New(fault.InvalidRequest, "Can not create new thing with depreated thing type:%s", th.Type)
 		}
 	}
 	if th.BillingGroup != "" {
