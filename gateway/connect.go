@@ -85,7 +85,7 @@ func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	s.clientID = p.ClientID
 	switch {
 	case p.ClientID == "" && s.version == mqtt.V311 && !p.CleanStart:
-		return bad, "The client id is empty and the session is not clean; MQTT 3.1.1 needs a client id then."
+		return bad, "The client id is empty and clean session is 0; MQTT 3.1.1 needs a client id then. Send one, or set clean session."
 	case p.ClientID == "":
 		s.clientID = "$GEN/" + uuid.NewString()
 	case len(p.ClientID) > maxClientID:
@@ -183,7 +183,7 @@ func (s *session) mayConnect() string {
 // published yet.
 func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
 	if w.QoS == 2 {
-		return mqtt.QoSNotSupported, "The will asks for QoS 2, which is not supported."
+		return mqtt.QoSNotSupported, "The will asks for QoS 2, which is not supported; use QoS 0 or 1."
 	}
 	actions := []string{"iot:Publish"}
 	if w.Retain {

@@ -26,7 +26,7 @@ func greeting(st tls.ConnectionState, id arn.CertID) string {
 func explainHandshake(h *hello, err error, known []string) (cause, text string) {
 	var alert tls.AlertError
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && !h.seen:
+	case errors.Is(err, os.ErrDeadlineExceeded) && !h.heard:
 		return "silent", "The connection said nothing until the handshake's time was over: no TLS ClientHello arrived."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "slow", "The TLS handshake was begun and not finished in time."
@@ -38,10 +38,14 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 		return "alpn", refusedALPN(h.protocols)
 	case strings.Contains(err.Error(), "unsupported versions"):
 		return "version", "The device speaks only TLS versions before 1.2; this server needs TLS 1.2 or 1.3."
+	case strings.Contains(err.Error(), "no cipher suite"):
+		return "cipher", fmt.Sprintf("Device and server share no cipher suite. The server takes TLS 1.3, and ECDHE with AES-GCM, ChaCha20-Poly1305 or AES-CBC-SHA of TLS 1.2; the device offered %s.", suiteNames(h.suites))
+	case strings.Contains(err.Error(), "invalid signature by the client certificate"):
+		return "key", "The device's signature does not fit its certificate: the private key it uses belongs to another certificate."
 	case errors.As(err, &alert) || strings.HasPrefix(err.Error(), "remote error"):
 		return "alert", explainAlert(err.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), isReset(err):
-		if h.seen {
+		if h.heard {
 			return "broken-off", "The device closed the connection in the middle of the TLS handshake. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?"
 		}
 		return "broken-off", "The connection was closed before a TLS ClientHello arrived."
@@ -49,6 +53,19 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 		return "not-tls", "What arrived is not TLS. Devices must use MQTT over TLS on this port."
 	}
 	return "handshake", "The TLS handshake failed: " + arn.Clip(strings.TrimPrefix(err.Error(), "tls: "), 200) + "."
+}
+
+// suiteNames lists the first few of the cipher suites that a device offered.
+func suiteNames(ids []uint16) string {
+	var names []string
+	for i, id := range ids {
+		if i == 5 {
+			names = append(names, fmt.Sprintf("and %d more", len(ids)-i))
+			break
+		}
+		names = append(names, strings.TrimPrefix(tls.CipherSuiteName(id), "TLS_"))
+	}
+	return strings.Join(names, ", ")
 }
 
 // knownNames lists the first few endpoints.

@@ -24,7 +24,7 @@ import (
 	"github.com/slipway-iot/slipway/wire"
 )
 
-func keyPEM(t *testing.T, key *ecdsa.PrivateKey) []byte {
+func keyPEM(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalECPrivateKey(key)
 	must(t, err)
@@ -178,7 +178,7 @@ func TestALostAnswerIsGivenAgain(t *testing.T) {
 	})
 }
 
-func wantRejection(t *testing.T, err error, status int, code, text string) {
+func wantRejection(t testing.TB, err error, status int, code, text string) {
 	t.Helper()
 	var rej *client.Rejected
 	if !errors.As(err, &rej) || rej.StatusCode != status || rej.ErrorCode != code || !strings.Contains(rej.ErrorMessage, text) {

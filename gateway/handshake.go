@@ -40,7 +40,7 @@ func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
 	return &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		if hello, ok := h.Context().Value(helloKey{}).(*hello); ok {
 			hello.name, hello.seen = h.ServerName, true
-			hello.protocols = slices.Clone(h.SupportedProtos)
+			hello.protocols, hello.suites = slices.Clone(h.SupportedProtos), slices.Clone(h.CipherSuites)
 		}
 		if h.ServerName != "" {
 			if _, known := g.Names.Tenant(h.ServerName); !known {
@@ -53,9 +53,23 @@ func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
 
 // A hello is what the device said first, for the sentence that refuses it.
 type hello struct {
-	seen      bool
+	heard     bool // a byte arrived
+	seen      bool // a whole ClientHello did
 	name      string
 	protocols []string
+	suites    []uint16
+}
+
+// An ear notices the first byte of a connection.
+type ear struct {
+	net.Conn
+	heard bool
+}
+
+func (e *ear) Read(b []byte) (int, error) {
+	n, err := e.Conn.Read(b)
+	e.heard = e.heard || n > 0
+	return n, err
 }
 
 type helloKey struct{}
@@ -65,10 +79,10 @@ type helloKey struct{}
 func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
 	from := addressOf(conn)
 	if why := g.door.enter(conn, from); why != "" {
-		_ = conn.Close()
 		rec := g.open(conn, from)
 		rec.Refuse("door", why)
 		g.strangerGone(from, "door", rec)
+		_ = conn.Close()
 		return
 	}
 	if !g.begin() { // the gateway closed meanwhile
@@ -91,9 +105,11 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 	h := &hello{}
 	deadline := time.Now().Add(g.Limits.Handshake) // a wait, not a value: the real clock
 	_ = conn.SetDeadline(deadline)
-	tc := tls.Server(conn, config)
+	e := &ear{Conn: conn}
+	tc := tls.Server(e, config)
 	ctx := context.WithValue(g.ctx, helloKey{}, h)
 	if err := tc.HandshakeContext(ctx); err != nil {
+		h.heard = e.heard
 		g.handshakeFailed(conn, from, rec, h, err)
 		return
 	}

@@ -7,10 +7,13 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,8 +39,9 @@ import (
 
 // A rig is a whole gateway over SQLite, with a clock that tests can move.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	db      store.DB
+	store   *flakyDB // db, as gateway and engine see it
 	ca      *ca.CA
 	gateway *Gateway
 	engine  *provision.Service
@@ -61,6 +65,28 @@ func (r *rig) advance(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.shift += d
+}
+
+// A flakyDB is a database that can be made to fail.
+type flakyDB struct {
+	store.DB
+	broken atomic.Bool
+}
+
+var errDisk = errors.New("disk I/O error")
+
+func (d *flakyDB) View(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	if d.broken.Load() {
+		return errDisk
+	}
+	return d.DB.View(ctx, f)
+}
+
+func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	if d.broken.Load() {
+		return errDisk
+	}
+	return d.DB.Update(ctx, f)
 }
 
 // fixedNames: localhost is the default tenant, other.localhost another one.
@@ -91,7 +117,7 @@ func (j *memoryJournal) Record(a *attempts.Attempt) {
 func (j *memoryJournal) Fold(_, _ string, a *attempts.Attempt) { j.Record(a) }
 
 // await gives the first attempt that satisfies want, waiting for it.
-func (j *memoryJournal) await(t *testing.T, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
+func (j *memoryJournal) await(t testing.TB, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
 	t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
@@ -112,7 +138,35 @@ func (j *memoryJournal) await(t *testing.T, what string, want func(*attempts.Att
 	}
 }
 
-func newRig(t *testing.T, limits Limits) *rig {
+// of gives the last state of the connection's attempt, nil if it left none.
+func (j *memoryJournal) of(address string) (last *attempts.Attempt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, a := range j.all {
+		if a.Remote == address {
+			last = a
+		}
+	}
+	return last
+}
+
+// awaitStrangers waits until so many connections stand in the door. The door
+// tells nobody, so this looks again and again.
+func (r *rig) awaitStrangers(n int) {
+	r.t.Helper()
+	for range 1 << 24 {
+		r.gateway.door.mu.Lock()
+		here := r.gateway.door.strangers.Len()
+		r.gateway.door.mu.Unlock()
+		if here == n {
+			return
+		}
+		runtime.Gosched()
+	}
+	r.t.Fatalf("there are never %d strangers", n)
+}
+
+func newRig(t testing.TB, limits Limits) *rig {
 	t.Helper()
 	r := &rig{t: t, other: arn.Tenant{Account: "111122223333", Region: "us-east-1"}}
 	r.journal = &memoryJournal{new: make(chan struct{})}
@@ -120,7 +174,7 @@ func newRig(t *testing.T, limits Limits) *rig {
 	db, err := sqlite.Open(ctx, sqlite.Options{Now: r.now})
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	r.db = db
+	r.db, r.store = db, &flakyDB{DB: db}
 	dir := t.TempDir()
 	key, _, err := seal.Open(dir, "", rand.Reader)
 	must(t, err)
@@ -141,10 +195,10 @@ func newRig(t *testing.T, limits Limits) *rig {
 	}, map[string]functions.Opener{functions.Allowlist: allowlist.Open})
 	t.Cleanup(func() { set.Close() })
 	r.engine = &provision.Service{
-		DB: db, CA: r.ca, Keys: ca.NewKeyPool(1, 1), Functions: set, Reserved: func(n string) bool { return n == "localhost" },
+		DB: r.store, CA: r.ca, Keys: ca.NewKeyPool(1, 1), Functions: set, Reserved: func(n string) bool { return n == "localhost" },
 		Now: r.now, Rand: rand.Reader, Log: log,
 	}
-	r.gateway = New(Config{DB: db, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
+	r.gateway = New(Config{DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
 	t.Cleanup(r.gateway.Close)
 	r.plain = r.serve(Plain)
 	r.alpn = r.serve(ByALPN)
@@ -191,7 +245,7 @@ func (r *rig) follow() {
 	}()
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -12,14 +12,14 @@ import (
 // publish judges a PUBLISH and routes it. It gives a sentence when the
 // connection is over.
 func (s *session) publish(p *mqtt.Publish) string {
-	if p.QoS > 1 {
-		return s.violation(mqtt.QoSNotSupported, "PUBLISH has QoS 2, which is not supported.")
-	}
 	if code, why := s.resolveAlias(p); why != "" {
 		return s.violation(code, why)
 	}
+	if p.QoS > 1 {
+		return s.violation(mqtt.QoSNotSupported, "PUBLISH on "+quoted(p.Topic)+" has QoS 2, which is not supported; use QoS 0 or 1.")
+	}
 	if len(p.Payload) > s.g.Limits.Payload {
-		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("The payload has %d bytes; at most %d are allowed.", len(p.Payload), s.g.Limits.Payload))
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("PUBLISH on %s has a payload of %d bytes; at most %d are allowed.", quoted(p.Topic), len(p.Payload), s.g.Limits.Payload))
 	}
 	if why := topicTooLong("Topic", p.Topic); why != "" {
 		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", why)
@@ -48,11 +48,11 @@ func (s *session) resolveAlias(p *mqtt.Publish) (mqtt.ReasonCode, string) {
 	}
 	p.Properties.TopicAlias = mqtt.Opt[uint16]{}
 	if alias == 0 || alias > maxAliases {
-		return mqtt.TopicAliasInvalid, fmt.Sprintf("Topic alias %d is not between 1 and %d.", alias, maxAliases)
+		return mqtt.TopicAliasInvalid, fmt.Sprintf("PUBLISH has topic alias %d; they run from 1 to %d (Topic Alias Maximum in CONNACK).", alias, maxAliases)
 	}
 	if p.Topic == "" {
 		if p.Topic = s.aliases[alias]; p.Topic == "" {
-			return mqtt.ProtocolError, fmt.Sprintf("Topic alias %d stands for no topic on this connection.", alias)
+			return mqtt.ProtocolError, fmt.Sprintf("PUBLISH has topic alias %d and no topic, but the alias stands for none yet: send the topic with it once on each connection.", alias)
 		}
 		return 0, ""
 	}

@@ -133,7 +133,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Auth:
 		return s.violation(mqtt.ProtocolError, "The device sent AUTH; enhanced authentication is not supported, the certificate says who the device is.")
 	case *mqtt.Pubrec, *mqtt.Pubrel, *mqtt.Pubcomp:
-		return s.violation(mqtt.QoSNotSupported, "The device sent "+p.Type().String()+"; QoS 2 is not supported.")
+		return s.violation(mqtt.QoSNotSupported, "The device sent "+p.Type().String()+", which belongs to QoS 2; only QoS 0 and 1 are supported.")
 	default:
 		return s.violation(mqtt.ProtocolError, "The device sent "+p.Type().String()+", which only a server may send.")
 	}
@@ -157,7 +157,7 @@ func (s *session) broken(err error) string {
 	case errors.As(err, &bad):
 		return s.violation(disconnectCode(bad.Code), bad.Text)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return s.violation(mqtt.KeepAliveTimeout, fmt.Sprintf("The device was silent for one and a half times its keep-alive of %v.", s.keepAlive))
+		return s.violation(mqtt.KeepAliveTimeout, fmt.Sprintf("The device was silent for one and a half times its keep-alive of %v; within that time it must send something, if only PINGREQ.", s.keepAlive))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "The device closed the connection without DISCONNECT."
 	}

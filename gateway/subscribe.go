@@ -24,10 +24,10 @@ type subscription struct {
 // 3.3). It gives a sentence when the connection is over.
 func (s *session) subscribe(p *mqtt.Subscribe) string {
 	if len(p.Properties.SubscriptionIDs) > 0 {
-		return s.violation(mqtt.SubscriptionIDsNotSupported, "SUBSCRIBE carries a subscription identifier; they are not supported.")
+		return s.violation(mqtt.SubscriptionIDsNotSupported, "SUBSCRIBE carries a subscription identifier, which is not supported (Subscription Identifiers Available is 0 in CONNACK); leave it out.")
 	}
 	if len(p.Filters) > maxFilters {
-		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has %d filters; at most %d are allowed in one packet.", len(p.Filters), maxFilters))
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
 	}
 	ack := &mqtt.Suback{PacketID: p.PacketID}
 	for i := range p.Filters {
@@ -48,7 +48,7 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 // a filter that is none, closes the connection.
 func (s *session) subscribeOne(f *mqtt.Subscription) (code mqtt.ReasonCode, why string, fatal bool) {
 	if f.QoS > 1 {
-		return 0, s.violation(mqtt.QoSNotSupported, "SUBSCRIBE asks for QoS 2, which is not supported."), true
+		return 0, s.violation(mqtt.QoSNotSupported, "SUBSCRIBE asks for "+quoted(f.Filter)+" at QoS 2, which is not supported; ask for QoS 0 or 1."), true
 	}
 	if err := mqtt.ValidFilter(f.Filter); err != nil {
 		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid. "+err.Error(), true)
@@ -119,7 +119,7 @@ func (s *session) add(sub *subscription) bool {
 
 func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 	if len(p.Filters) > maxFilters {
-		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has %d filters; at most %d are allowed in one packet.", len(p.Filters), maxFilters))
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
 	}
 	ack := &mqtt.Unsuback{PacketID: p.PacketID}
 	s.subsMu.Lock()

@@ -21,7 +21,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, now time.Time) (*Record,
 		}
 		return nil, err
 	}
-	tenantChanged(s, t, now)
+	tenantChanged(s, t, "made", now)
 	return r, nil
 }
 
@@ -47,10 +47,14 @@ func SetDisabled(ctx context.Context, s Store, t arn.Tenant, disabled bool, now 
 	if err := s.UpdateTenant(ctx, r); err != nil {
 		return err
 	}
-	tenantChanged(s, t, now)
+	detail := "enabled"
+	if disabled {
+		detail = "disabled"
+	}
+	tenantChanged(s, t, detail, now)
 	return nil
 }
 
-func tenantChanged(s Store, t arn.Tenant, now time.Time) {
-	s.Emit(event.Event{Kind: event.TenantChanged, Tenant: t, ID: t.Account, At: now})
+func tenantChanged(s Store, t arn.Tenant, detail string, now time.Time) {
+	s.Emit(event.Event{Kind: event.TenantChanged, Tenant: t, ID: t.Account, Detail: detail, At: now})
 }

@@ -132,7 +132,7 @@ func TestMalformedCBORIsRefusedWithItsPlace(t *testing.T) {
 		{"a number at the top", CreateKeys, CBOR, "01", mal, "The payload is a number; a CBOR map is expected."},
 		{"a tag at the top", CreateKeys, CBOR, "d9d9f7a0", mal, "The payload is a tagged value; a CBOR map is expected."},
 		{"JSON on the CBOR topic", RegisterThing, CBOR, "7b7d", mal,
-			"The CBOR is malformed at byte 0: the payload ends inside this item's length."},
+			"The payload looks like a JSON object, and this topic takes a CBOR map; publish it to the topic that ends in /json."},
 		{"a byte string where PEM is due", CreateFromCSR, CBOR, "a1" + csr + "4130", fault.InvalidCSR,
 			"certificateSigningRequest is a byte string; a text with a PEM block is expected."},
 		{"a byte string where the token is due", RegisterThing, CBOR, "a1" + token + "4130", fault.BadToken,
@@ -160,7 +160,7 @@ func TestMalformedJSONIsRefusedWithItsPlace(t *testing.T) {
 			"The JSON is refused: line 1: nested deeper than 32 levels."},
 		{"a list", RegisterThing, JSON, "[]", mal, "The payload is a list; a JSON object is expected."},
 		{"a null", CreateKeys, JSON, "null", mal, "The payload is null; a JSON object is expected."},
-		{"CBOR on the JSON topic", CreateKeys, JSON, "\xa0", mal, "The JSON is not UTF-8 at byte 0."},
+		{"CBOR on the JSON topic", CreateKeys, JSON, "\xa0", mal, "The payload looks like a CBOR map, and this topic takes a JSON object; publish it to the topic that ends in /cbor."},
 	})
 }
 

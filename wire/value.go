@@ -39,6 +39,9 @@ func readObject(f Format, payload []byte) (members, error) {
 		read = cborValue
 	}
 	v, err := read(payload)
+	if err != nil && crossed(f, payload) {
+		return nil, fault.Wrap(fault.InvalidPayload, err, "The payload looks like %s, and this topic takes %s; publish it to the topic that ends in /%s.", objectNoun(1-f), objectNoun(f), 1-f)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +49,18 @@ func readObject(f Format, payload []byte) (members, error) {
 		return nil, fault.New(fault.InvalidPayload, "The payload is %s; %s is expected.", v.noun, objectNoun(f))
 	}
 	return v.members()
+}
+
+// crossed says whether a payload that cannot be read in one format begins like
+// an object of the other: as JSON does on a topic for CBOR, and the reverse.
+func crossed(f Format, payload []byte) bool {
+	if len(payload) == 0 {
+		return false
+	}
+	if f == CBOR {
+		return payload[0] == '{'
+	}
+	return payload[0]>>5 == majorMap
 }
 
 func objectNoun(f Format) string {
