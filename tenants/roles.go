@@ -11,8 +11,9 @@ import (
 // whoami is what every key may ask: tools call it before anything else.
 const whoami = "sts:GetCallerIdentity"
 
-// adminActions are Slipway's own actions that change who may do what.
-var adminActions = []string{"Account", "Key"}
+// adminActions end the names of Slipway's own actions that change who may do
+// what, or which programs the server runs.
+var adminActions = []string{"Account", "Key", "PutFunction", "DeleteFunction"}
 
 // installerActions hand a device its identity and see that it arrived.
 var installerActions = []string{
@@ -40,7 +41,7 @@ var functionActions = []string{
 }
 
 // readVerbs begin the names of actions that change nothing.
-var readVerbs = []string{"Describe", "Get", "List", "Search"}
+var readVerbs = []string{"Describe", "Explain", "Get", "List", "Preview", "Search"}
 
 // ParseRole reads a role's name.
 func ParseRole(s string) (Role, error) {
