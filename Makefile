@@ -41,7 +41,7 @@ test: go deps
 	test/fuzz $(FUZZTIME)
 
 test-long: go deps
-	CGO_ENABLED=1 $(GO) test -race -timeout 60m ./...
+	SLIPWAY_LONG=1 CGO_ENABLED=1 $(GO) test -race -timeout 60m ./...
 	test/fuzz 2m
 
 bench: build
