@@ -45,7 +45,7 @@ var words = []string{"failures", "names", "references", "bytes"}
 func below(layers ...string) []string { return append(layers, words...) }
 
 // unhoused directories hold nothing that the program is made of.
-var unhoused = []string{"internal/importtest", "test"}
+var unhoused = []string{"internal/importtest", "internal/pgtest", "test"}
 
 // An owner is the only directory whose programs may import a module; tests may
 // import any. No directory at all means that only tests do.
@@ -89,4 +89,4 @@ var light = []string{
 }
 
 // testSupport directories are imported by tests alone and may import testing.
-var testSupport = []string{"store/storetest", "functions/functiontest"}
+var testSupport = []string{"store/storetest", "functions/functiontest", "internal/pgtest"}
