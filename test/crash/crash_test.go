@@ -38,7 +38,7 @@ type size struct {
 
 func sizeOfRun() size {
 	if os.Getenv("SLIPWAY_LONG") != "" {
-		return size{devices: 50, pointKills: 5, randomKills: 200, starts: 20, window: 800 * time.Millisecond}
+		return size{devices: 50, pointKills: 5, randomKills: 200, starts: 20, window: 1200 * time.Millisecond}
 	}
 	return size{devices: 10, pointKills: 1, randomKills: 6, starts: 4, window: 500 * time.Millisecond}
 }
@@ -77,12 +77,10 @@ type killer struct {
 // atPoint kills the server where it passes the point, some passes after it
 // started, as often as size says.
 func (k *killer) atPoint(t *testing.T, point string) {
-	f := k.newFleet(t, k.size.devices)
+	f := k.newFleet(t, 20*k.size.devices*k.size.pointKills)
 	flow := f.run(t, k.size.devices)
 	for range k.size.pointKills {
-		// Each device passes each point, so that many passes are sure to come.
-		skip := k.random.IntN(k.size.devices / k.size.pointKills)
-		life := f.node.start(t, "SLIPWAY_CRASH_AT="+point, fmt.Sprint("SLIPWAY_CRASH_SKIP=", skip))
+		life := f.node.start(t, "SLIPWAY_CRASH_AT="+point, fmt.Sprint("SLIPWAY_CRASH_SKIP=", k.random.IntN(k.size.devices)))
 		life.awaitCrash(t, point)
 	}
 	last := f.node.start(t)

@@ -30,11 +30,12 @@ import (
 
 // The names of the fleet.
 const (
-	fleetTemplate = "fleet"
-	fleetType     = "sensor"
-	fleetGroup    = "line-1"
-	fleetPolicy   = "fleet-device"
-	fleetFunction = "list"
+	askingTemplate = "fleet-asked"  // asks a function about each device
+	directTemplate = "fleet-direct" // asks none, which is another way through the store
+	fleetType      = "sensor"
+	fleetGroup     = "line-1"
+	fleetPolicy    = "fleet-device"
+	fleetFunction  = "list"
 )
 
 const policyDocument = `{"Version":"2012-10-17","Statement":[
@@ -60,15 +61,15 @@ type fleet struct {
 	node      *node
 	endpoints server.Endpoints
 	roots     *x509.CertPool
-	claim     tls.Certificate
-	serials   int // on the list
+	claims    map[string]tls.Certificate // by template
+	serials   int                        // on the list
 }
 
 // newFleet sets a server up and kills it as soon as it has answered: what an
 // operator was told must survive as well.
 func (k *killer) newFleet(t *testing.T, serials int) *fleet {
 	t.Helper()
-	f := &fleet{node: newNode(t, k.binary, k.backend.fresh(t)), serials: serials}
+	f := &fleet{node: newNode(t, k.binary, k.backend.fresh(t)), serials: serials, claims: map[string]tls.Certificate{}}
 	life := f.node.start(t)
 	life.awaitReady(t)
 	f.endpoints = f.node.endpoints(t)
@@ -127,35 +128,51 @@ func (f *fleet) setUp(ctx context.Context, c *api.Client) error {
 		{http.MethodPost, "/thing-groups/" + fleetGroup, map[string]any{}},
 		{http.MethodPost, "/policies/" + fleetPolicy, map[string]any{"policyDocument": policyDocument}},
 		{http.MethodPut, "/slipway/functions/" + fleetFunction, map[string]any{"kind": "allowlist", "csv": list.String()}},
-		{http.MethodPost, "/provisioning-templates", map[string]any{
-			"templateName": fleetTemplate, "enabled": true, "templateBody": templateBody,
-			"provisioningRoleArn": "arn:aws:iam::000000000000:role/provisioning",
-			"preProvisioningHook": map[string]string{"payloadVersion": "2020-04-01",
-				"targetArn": "arn:aws:lambda:us-east-1:000000000000:function:" + fleetFunction}}},
 	} {
 		if err := c.Do(ctx, call.method, call.path, nil, nil, call.body, nil); err != nil {
 			return fmt.Errorf("%s %s: %w", call.method, call.path, err)
 		}
 	}
+	if err := f.makeTemplate(ctx, c, directTemplate, nil); err != nil {
+		return err
+	}
+	return f.makeTemplate(ctx, c, askingTemplate, map[string]string{"payloadVersion": "2020-04-01",
+		"targetArn": "arn:aws:lambda:us-east-1:000000000000:function:" + fleetFunction})
+}
+
+// makeTemplate makes a template with a claim for it.
+func (f *fleet) makeTemplate(ctx context.Context, c *api.Client, name string, hook map[string]string) error {
+	body := map[string]any{"templateName": name, "enabled": true, "templateBody": templateBody,
+		"provisioningRoleArn": "arn:aws:iam::000000000000:role/provisioning"}
+	if hook != nil {
+		body["preProvisioningHook"] = hook
+	}
+	if err := c.Do(ctx, http.MethodPost, "/provisioning-templates", nil, nil, body, nil); err != nil {
+		return fmt.Errorf("template %s: %w", name, err)
+	}
 	var claim struct {
 		CertificatePEM string `json:"certificatePem"`
 		PrivateKey     string `json:"privateKey"`
 	}
-	if err := c.Do(ctx, http.MethodPost, "/slipway/claims", nil, nil, map[string]any{"templateName": fleetTemplate}, &claim); err != nil {
-		return err
+	if err := c.Do(ctx, http.MethodPost, "/slipway/claims", nil, nil, map[string]any{"templateName": name}, &claim); err != nil {
+		return fmt.Errorf("claim for %s: %w", name, err)
 	}
-	var err error
-	f.claim, err = tls.X509KeyPair([]byte(claim.CertificatePEM), []byte(claim.PrivateKey))
+	pair, err := tls.X509KeyPair([]byte(claim.CertificatePEM), []byte(claim.PrivateKey))
+	f.claims[name] = pair
 	return err
 }
 
 // device is the i-th virtual device: half of them speak JSON, a third MQTT
-// 3.1.1, and a few have no key of their own.
+// 3.1.1, a quarter is not asked about, and a few have no key of their own.
 func (f *fleet) device(i int) *sim.Device {
+	template := askingTemplate
+	if i%4 >= 3 {
+		template = directTemplate
+	}
 	d := &sim.Device{
-		Connect: client.Options{Address: f.node.mqtt, ServerName: f.endpoints.Host, Roots: f.roots, Cert: f.claim,
+		Connect: client.Options{Address: f.node.mqtt, ServerName: f.endpoints.Host, Roots: f.roots, Cert: f.claims[template],
 			Version: mqtt.V5, ClientID: "boot-" + serial(i)},
-		Template: fleetTemplate, Parameters: map[string]string{"SerialNumber": serial(i)},
+		Template: template, Parameters: map[string]string{"SerialNumber": serial(i)},
 		Format: wire.JSON, ServerKeys: i%12 == 5,
 	}
 	if i%2 == 1 {
@@ -177,7 +194,7 @@ type unit struct {
 
 // provision goes through the flow, however often the server dies.
 func (u *unit) provision(ctx context.Context) {
-	_, conn, err := u.device.Persist(ctx, sim.Backoff{First: 20 * time.Millisecond, Most: 200 * time.Millisecond}, func(err error) {
+	_, conn, err := u.device.Persist(ctx, sim.Backoff{First: 20 * time.Millisecond, Most: 100 * time.Millisecond}, func(err error) {
 		var rejected *client.Rejected
 		var refused *client.Refused
 		if errors.As(err, &rejected) || errors.As(err, &refused) {
