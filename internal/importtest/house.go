@@ -70,7 +70,7 @@ var owners = []owner{
 
 	{"github.com/aws/aws-sdk-go-v2/aws", []string{"client/api"}},
 	{"github.com/aws/aws-sdk-go-v2/service/iot", nil},
-	{"github.com/aws/aws-sdk-go-v2/credentials", nil},
+	{"github.com/aws/smithy-go", nil},
 	{"github.com/aws/aws-sdk-go-v2", []string{"client/api"}}, // the signer
 	{"github.com/aws/aws-lambda-go", nil},
 	{"github.com/rogpeppe/go-internal", nil},
@@ -85,7 +85,6 @@ var owners = []owner{
 var light = []string{
 	"github.com/google/uuid",
 	"golang.org/x/sync",
-	"golang.org/x/time",
 }
 
 // testSupport directories are imported by tests alone and may import testing.
