@@ -32,8 +32,9 @@ func (s *session) connect(p *mqtt.Connect) string {
 	}
 	s.g.hub.watch(s) // before the status is read: see hub
 	var granted *rights
+	epoch := s.g.recent.now()
 	err := s.g.DB.View(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		granted, err = s.identify(ctx, tx, p)
+		granted, err = s.identify(ctx, tx, epoch, p)
 		return err
 	})
 	switch why := s.ended.Load(); {
@@ -136,7 +137,7 @@ func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {
 
 // identify reads, in one snapshot, everything that decides what the device is
 // and may do. An error refuses; its sentence says why.
-func (s *session) identify(ctx context.Context, tx store.Tx, p *mqtt.Connect) (*rights, error) {
+func (s *session) identify(ctx context.Context, tx store.Tx, epoch uint64, p *mqtt.Connect) (*rights, error) {
 	c, err := tx.Certificate(ctx, s.tenant, s.certID)
 	if fault.Is(err, fault.Missing) {
 		return nil, fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s, which the server name (SNI) picked. Register it there, or connect with a certificate of that account.", s.certID, s.tenant.Account, s.tenant.Region)
@@ -148,7 +149,7 @@ func (s *session) identify(ctx context.Context, tx store.Tx, p *mqtt.Connect) (*
 	if why := usable(c, s.g.Now()); why != "" {
 		return nil, fault.New(fault.Refused, "%s", why)
 	}
-	return s.readRights(ctx, tx, connectAttributes(p), willTopic(p))
+	return s.readRights(ctx, tx, epoch, connectAttributes(p), willTopic(p))
 }
 
 // connectAttributes is the value of iot:ConnectAttributes (policies.md,

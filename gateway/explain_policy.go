@@ -55,8 +55,9 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 		}
 	}
 	var r *rights
+	epoch := g.recent.now()
 	err = g.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		r, err = s.asIfConnected(ctx, tx)
+		r, err = s.asIfConnected(ctx, tx, epoch)
 		return err
 	})
 	if err != nil {
@@ -71,7 +72,7 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 }
 
 // asIfConnected reads the rights of a certificate that is not connected.
-func (s *session) asIfConnected(ctx context.Context, tx store.Tx) (*rights, error) {
+func (s *session) asIfConnected(ctx context.Context, tx store.Tx, epoch uint64) (*rights, error) {
 	c, err := tx.Certificate(ctx, s.tenant, s.certID)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (s *session) asIfConnected(ctx context.Context, tx store.Tx) (*rights, erro
 		}
 	}
 	s.cert = c
-	return s.readRights(ctx, tx, nil, "")
+	return s.readRights(ctx, tx, epoch, nil, "")
 }
 
 // resourceOf makes an ARN of what a person writes: the action says what a bare

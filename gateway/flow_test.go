@@ -31,13 +31,18 @@ func keyPEM(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
 }
 
+// nameOf is what attach calls a policy.
+func nameOf(document string) string {
+	sum := sha256.Sum256([]byte(document))
+	return "p-" + hex.EncodeToString(sum[:8])
+}
+
 func (r *rig) attach(id arn.CertID, thing string, documents ...string) {
 	r.t.Helper()
 	r.update(func(ctx context.Context, tx store.Tx) error {
 		target := arn.Default.Cert(id)
 		for _, d := range documents {
-			sum := sha256.Sum256([]byte(d))
-			name := "p-" + hex.EncodeToString(sum[:8])
+			name := nameOf(d)
 			if err := policy.Ensure(ctx, tx, arn.Default, name, d, r.now()); err != nil {
 				return err
 			}

@@ -71,6 +71,8 @@ func (r *rig) advance(d time.Duration) {
 type flakyDB struct {
 	store.DB
 	broken atomic.Bool
+	begun  atomic.Pointer[func()] // runs once, when the next View's snapshot has begun
+	read   atomic.Pointer[func()] // runs once, after the next View has read
 }
 
 var errDisk = errors.New("disk I/O error")
@@ -79,7 +81,17 @@ func (d *flakyDB) View(ctx context.Context, f func(context.Context, store.Tx) er
 	if d.broken.Load() {
 		return errDisk
 	}
-	return d.DB.View(ctx, f)
+	err := d.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		if then := d.begun.Swap(nil); then != nil {
+			_, _ = tx.Tenant(ctx, arn.Default)
+			(*then)()
+		}
+		return f(ctx, tx)
+	})
+	if then := d.read.Swap(nil); then != nil {
+		(*then)()
+	}
+	return err
 }
 
 func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,15 @@ func (d *raw) saw() string {
 	return strings.Join(append(d.sees, last), "; ")
 }
 
+// documented are the codes that AWS sends on MQTT 5 (device-gateway.md,
+// section 3.3).
+var documented = map[mqtt.Type][]mqtt.ReasonCode{
+	mqtt.CONNACK:    {0x80, 0x85, 0x86, 0x87, 0x90, 0x97, 0x9B},
+	mqtt.PUBACK:     {0x80, 0x87, 0x90, 0x91, 0x97},
+	mqtt.SUBACK:     {0x80, 0x87, 0x8F, 0x91, 0x97},
+	mqtt.DISCONNECT: {0x81, 0x82, 0x87, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94, 0x97, 0x98, 0x9B, 0xA1},
+}
+
 // note keeps what a packet says, unless it says yes.
 func (d *raw) note(p mqtt.Packet) {
 	var code mqtt.ReasonCode
@@ -206,6 +216,9 @@ func (d *raw) note(p mqtt.Packet) {
 	}
 	if code == mqtt.Success {
 		return
+	}
+	if d.version == mqtt.V5 && !slices.Contains(documented[p.Type()], code) {
+		d.t.Errorf("%s carries 0x%02X, which AWS never sends", p.Type(), byte(code))
 	}
 	text := fmt.Sprintf("%s 0x%02X %s", p.Type(), byte(code), code.In(p.Type(), d.version))
 	if reason != "" {

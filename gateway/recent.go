@@ -15,9 +15,11 @@ import (
 // kept; it is read from the store at every CONNECT.
 //
 // An entry goes when the registry changes it (forget). What was read while a
-// change was on its way is not kept: the epoch, which counts changes, has moved
-// on by then. A session that used an entry just before is marked stale by the
-// same event, and reads again.
+// change was on its way is not kept: the reader notes the epoch, which counts
+// changes, before its snapshot begins, and the epoch has moved on by then. (An
+// epoch noted within the snapshot might already count a change that the
+// snapshot does not see.) A session that used an entry just before is marked
+// by the same event, and reads again.
 type recent struct {
 	mu       sync.Mutex
 	epoch    uint64
@@ -43,11 +45,18 @@ func newRecent() *recent {
 	return &recent{policies: map[policyName]policy.Named{}, claims: map[certKey]claimFacts{}}
 }
 
-func (r *recent) policy(k policyName) (n policy.Named, ok bool, epoch uint64) {
+// now is the epoch; a reader asks for it before its snapshot begins.
+func (r *recent) now() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.epoch
+}
+
+func (r *recent) policy(k policyName) (n policy.Named, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n, ok = r.policies[k]
-	return n, ok, r.epoch
+	return n, ok
 }
 
 func (r *recent) keepPolicy(k policyName, n policy.Named, epoch uint64) {
@@ -62,11 +71,11 @@ func (r *recent) keepPolicy(k policyName, n policy.Named, epoch uint64) {
 	r.policies[k] = n
 }
 
-func (r *recent) claim(k certKey) (f claimFacts, ok bool, epoch uint64) {
+func (r *recent) claim(k certKey) (f claimFacts, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, ok = r.claims[k]
-	return f, ok, r.epoch
+	return f, ok
 }
 
 func (r *recent) keepClaim(k certKey, f claimFacts, epoch uint64) {

@@ -165,7 +165,7 @@ var waitCauses = []cause{
 	{"cut because its certificate was deleted", 0, func(x *scene, v mqtt.Version) (string, string) {
 		cert, id := x.device("", allowAll)
 		d := x.connected(cert, v)
-		x.gateway.Follow(event.Event{Kind: event.CertificateDeleted, Tenant: arn.Default, ID: string(id)})
+		x.gateway.Follow(deleted(id))
 		return d.local(), d.end()
 	}},
 	{"cut because its account was switched off", 0, func(x *scene, v mqtt.Version) (string, string) {
@@ -244,4 +244,8 @@ var crowdCauses = []cause{
 			}
 		}
 	}},
+}
+
+func deleted(id arn.CertID) event.Event {
+	return event.Event{Kind: event.CertificateDeleted, Tenant: arn.Default, ID: string(id)}
 }

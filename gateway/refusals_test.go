@@ -59,6 +59,13 @@ func newScene(t testing.TB, l Limits) *scene {
 	return x
 }
 
+// within makes a subtest the one that fails, and that closes its connections.
+func (x *scene) within(t *testing.T) {
+	outer := x.t
+	x.t = t
+	t.Cleanup(func() { x.t = outer })
+}
+
 // name gives a client id, or a serial, that nobody used.
 func (x *scene) name() string {
 	x.count++
@@ -112,11 +119,10 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		x := newScene(t, part.limits)
 		for _, c := range part.causes {
 			t.Run(c.name, func(t *testing.T) {
-				x.t = t
+				x.within(t)
 				out.WriteString(x.entry(c))
 			})
 		}
-		x.t = t
 	}
 	compareGolden(t, "testdata/refusals.golden", out.Bytes())
 }

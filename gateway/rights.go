@@ -24,13 +24,15 @@ type rights struct {
 	exclusive bool
 	policies  []string
 	groups    []string
+	epoch     uint64 // of recent, from before the snapshot that this was read in
 }
 
 // readRights collects the documents that decide: those attached to the
 // certificate, and those of the static groups that the connection's thing is
-// in, with all their ancestors (policies.md, section 4).
-func (s *session) readRights(ctx context.Context, tx store.Tx, attributes []string, will string) (*rights, error) {
-	r := &rights{}
+// in, with all their ancestors (policies.md, section 4). The epoch is that of
+// recent, from before the transaction began.
+func (s *session) readRights(ctx context.Context, tx store.Tx, epoch uint64, attributes []string, will string) (*rights, error) {
+	r := &rights{epoch: epoch}
 	set, thing, err := s.certificateSet(ctx, tx, r)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 	set := make([]policy.Named, 0, len(names))
 	for _, name := range names {
 		k := policyName{t, name}
-		n, ok, epoch := g.recent.policy(k)
+		n, ok := g.recent.policy(k)
 		if !ok {
 			rec, err := tx.Policy(ctx, t, name)
 			if err != nil {
@@ -135,7 +137,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 			if n, err = g.policies.compiled(rec); err != nil {
 				return nil, err
 			}
-			g.recent.keepPolicy(k, n, epoch)
+			g.recent.keepPolicy(k, n, r.epoch)
 		}
 		r.policies = append(r.policies, name)
 		set = append(set, n)
@@ -148,7 +150,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 // connect with it.
 func (s *session) certificateSet(ctx context.Context, tx store.Tx, r *rights) ([]policy.Named, *policy.Thing, error) {
 	k := certKey{s.tenant, s.certID}
-	facts, ok, epoch := s.g.recent.claim(k)
+	facts, ok := s.g.recent.claim(k)
 	if !ok {
 		thing, links, err := s.findThing(ctx, tx, r)
 		if err != nil {
@@ -158,7 +160,7 @@ func (s *session) certificateSet(ctx context.Context, tx store.Tx, r *rights) ([
 			return nil, nil, err
 		}
 		if links == 0 {
-			s.g.recent.keepClaim(k, facts, epoch)
+			s.g.recent.keepClaim(k, facts, r.epoch)
 		}
 		set, err := s.setOf(ctx, tx, facts, r)
 		return set, thing, err
@@ -222,10 +224,10 @@ func (s *session) refresh() bool {
 	s.rightsMu.Lock()
 	defer s.rightsMu.Unlock()
 	for s.changes.Load() != s.seen.Load() {
-		change := s.changes.Load()
+		change, epoch := s.changes.Load(), s.g.recent.now()
 		var fresh *rights
 		err := s.g.DB.View(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-			fresh, err = s.readRights(ctx, tx, nil, "")
+			fresh, err = s.readRights(ctx, tx, epoch, nil, "")
 			return err
 		})
 		if err != nil {
