@@ -90,20 +90,40 @@ func Spend(ctx context.Context, s Store, r *TokenRecord, request Digest, answer 
 }
 
 // Expire removes an expired token, and its certificate when nothing ever came
-// of it: a certificate that is still PENDING_ACTIVATION was never registered
+// of it: one that is still PENDING_ACTIVATION was never registered. One that
+// somebody attached to a thing or a policy by hand stays
 // (provisioning-mqtt-api.md, section 3.3). It says whether the certificate
 // went.
 func Expire(ctx context.Context, s Store, r *TokenRecord) (deleted bool, err error) {
 	c, err := s.Certificate(ctx, r.Tenant, r.CertID)
-	switch {
-	case fault.Is(err, fault.Missing):
-	case err != nil:
-		return false, err
-	case c.Status == PendingActivation:
-		if err := Delete(ctx, s, c, true); err != nil && !fault.Is(err, fault.DeleteConflict) {
-			return false, err
-		}
+	if err == nil && c.Status == PendingActivation {
+		err = Delete(ctx, s, c, false)
 		deleted = err == nil
 	}
+	if err != nil && !fault.Is(err, fault.Missing) && !fault.Is(err, fault.DeleteConflict) {
+		return false, err
+	}
 	return deleted, s.DeleteToken(ctx, r.Tenant, r.Digest)
+}
+
+// ExpireClaim removes a temporary claim that has ended, with its certificate:
+// it is hidden, so nobody else could. One that is attached to a thing stays,
+// INACTIVE.
+func ExpireClaim(ctx context.Context, s Store, r *ClaimRecord, now time.Time) error {
+	c, err := s.Certificate(ctx, r.Tenant, r.CertID)
+	if fault.Is(err, fault.Missing) {
+		return s.DeleteClaim(ctx, r.Tenant, r.CertID)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Status == Active {
+		if err := SetStatus(ctx, s, c, Inactive, now); err != nil {
+			return err
+		}
+	}
+	if err := Delete(ctx, s, c, true); !fault.Is(err, fault.DeleteConflict) {
+		return err
+	}
+	return nil
 }

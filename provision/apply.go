@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
@@ -45,13 +43,13 @@ func (s *Service) apply(ctx context.Context, t *try) error {
 // so that of two requests at once only one spends it, and the other finds the
 // first one's answer.
 func (s *Service) write(ctx context.Context, tx store.Tx, t *try) (did []string, err error) {
-	if t.record.Hook != nil { // the template may have gone while the function thought
+	if err := s.redeem(ctx, tx, t); err != nil || t.remembered != nil {
+		return nil, err
+	}
+	if t.asked { // the template may have gone while the function thought
 		if t.record, err = usable(ctx, tx, t); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.redeem(ctx, tx, t); err != nil || t.remembered != nil {
-		return nil, err
 	}
 	plan, err := t.render()
 	if err != nil {
@@ -116,14 +114,18 @@ func (w *writer) policy(ctx context.Context, p templates.PolicyPlan, target stri
 			return err
 		}
 	}
-	err := policy.Attach(ctx, w.tx, w.tenant, p.Name, target, w.now)
-	if fault.Is(err, fault.Missing) {
-		return fault.Wrap(fault.MissingPart, err, "Policy %s, which the template attaches, does not exist.", p.Name)
+	if err := policy.Attach(ctx, w.tx, w.tenant, p.Name, target, w.now); err != nil {
+		return noPolicy(err, p.Name)
 	}
-	if err == nil {
-		w.note("Attached policy %s.", p.Name)
+	w.note("Attached policy %s.", p.Name)
+	return nil
+}
+
+func noPolicy(err error, name string) error {
+	if !fault.Is(err, fault.Missing) {
+		return err
 	}
-	return err
+	return fault.Wrap(fault.MissingPart, err, "Policy %s, which the template attaches, does not exist.", name)
 }
 
 func (w *writer) thing(ctx context.Context, p *templates.ThingPlan) error {
@@ -142,7 +144,7 @@ func (w *writer) thing(ctx context.Context, p *templates.ThingPlan) error {
 		return err
 	}
 	if old == nil {
-		old = &things.Thing{Tenant: w.tenant, Name: p.Name, ID: uuid.NewString(), Version: 0, Created: w.now}
+		old = &things.Thing{Tenant: w.tenant, Name: p.Name, BillingGroup: change.JoinBilling, Created: w.now}
 	}
 	if err := w.saveThing(ctx, old, change); err != nil {
 		return err
@@ -180,7 +182,7 @@ func (w *writer) memberships(ctx context.Context, name string, c templates.Thing
 			return err
 		}
 	}
-	if c.JoinBilling == "" {
+	if c.JoinBilling == "" || c.Create { // a new thing is made in its billing group
 		return nil
 	}
 	return things.JoinBilling(ctx, w.tx, w.tenant, c.JoinBilling, name, w.now)

@@ -2,26 +2,16 @@ package provision
 
 import (
 	"sync"
-	"time"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/templates"
 )
 
-// bodies keeps parsed templates. A version is immutable, so an entry never
-// becomes wrong: a template made anew under an old name has another creation
-// time.
+// bodies keeps parsed templates by their text, so that an entry never becomes
+// wrong, whatever is deleted and made anew under an old name.
 type bodies struct {
 	mu sync.Mutex
-	m  map[bodyKey]*templates.Template
-}
-
-type bodyKey struct {
-	tenant  arn.Tenant
-	name    string
-	version int
-	created time.Time
+	m  map[string]*templates.Template
 }
 
 // maxBodies bounds the cache; when it is full it starts anew.
@@ -33,19 +23,27 @@ func (b *bodies) get(r *templates.Record) (*templates.Template, error) {
 	if v == nil {
 		return nil, fault.New(fault.Internal, "Template %s has no default version.", r.Name)
 	}
-	k := bodyKey{r.Tenant, r.Name, v.ID, v.Created}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if t := b.m[k]; t != nil {
+	if t := b.find(v.Body); t != nil {
 		return t, nil
 	}
 	t, err := templates.Parse([]byte(v.Body), templates.Fleet)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		b.keep(v.Body, t)
 	}
+	return t, err
+}
+
+func (b *bodies) find(body string) *templates.Template {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.m[body]
+}
+
+func (b *bodies) keep(body string, t *templates.Template) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.m == nil || len(b.m) >= maxBodies {
-		b.m = map[bodyKey]*templates.Template{}
+		b.m = map[string]*templates.Template{}
 	}
-	b.m[k] = t
-	return t, nil
+	b.m[body] = t
 }

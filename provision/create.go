@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/crash"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/wire"
 )
@@ -127,7 +126,7 @@ func (s *Service) issue(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Pr
 	record := certs.Certificate{
 		Tenant: t, ID: issued.ID, PEM: string(issued.PEM), Mode: "DEFAULT", Serial: issued.Serial, Origin: from,
 		NotBefore: issued.Cert.NotBefore, NotAfter: issued.Cert.NotAfter,
-		Created: now, Modified: now, Version: 1, Generation: uuid.NewString(),
+		Created: now, Modified: now, Version: 1, Generation: ref.ID(t.String(), "certificate", string(issued.ID), now),
 	}
 	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { // 4 store
 		if err := keep(ctx, tx, &record); err != nil {
@@ -144,7 +143,8 @@ func (s *Service) issue(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Pr
 }
 
 // profileFor finds the validity of a device's new certificate: that of the
-// template its claim is for, else of the template it listens to, else AWS's.
+// template its claim is for, else of the template it listens to, else AWS's,
+// which is also what one gets that would outlive the issuing CA.
 func (s *Service) profileFor(ctx context.Context, who Caller) (ca.Profile, error) {
 	name := who.Template
 	if who.Claim != nil && who.Claim.Template != "" {
@@ -154,5 +154,8 @@ func (s *Service) profileFor(ctx context.Context, who Caller) (ca.Profile, error
 		return ca.Profile{}, nil
 	}
 	d, err := s.validity(ctx, templateKey{who.Tenant, name})
+	if s.Now().Add(d).After(s.CA.IssuingCA().NotAfter) {
+		d = 0
+	}
 	return ca.Profile{Validity: d}, err
 }

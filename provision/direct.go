@@ -127,7 +127,11 @@ func keepClaim(ctx context.Context, tx store.Tx, c *certs.Certificate, n NewClai
 		return err
 	}
 	doc := policy.ClaimPolicy(c.Tenant, "*")
-	if err := policy.Ensure(ctx, tx, c.Tenant, ClaimPolicyName, doc, c.Created); err != nil {
+	err := policy.Ensure(ctx, tx, c.Tenant, ClaimPolicyName, doc, c.Created)
+	if fault.Is(err, fault.Conflict) {
+		return fault.Wrap(fault.Conflict, err, "Policy %s, which every claim made here carries, was changed. Set it back to its first version, or make the claim by hand with a policy of its own.", ClaimPolicyName)
+	}
+	if err != nil {
 		return err
 	}
 	return policy.Attach(ctx, tx, c.Tenant, ClaimPolicyName, c.Tenant.Cert(c.ID), c.Created)

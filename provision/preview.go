@@ -2,9 +2,11 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
@@ -24,100 +26,125 @@ type Preview struct {
 // previewCertificate stands for the certificate that a device would bring.
 const previewCertificate = "0000000000000000000000000000000000000000000000000000000000000000"
 
+// errRehearsed makes the store forget what a rehearsal wrote.
+var errRehearsed = errors.New("provision: a rehearsal is not kept")
+
 // Preview renders a template for parameters given and compares the plan with
-// the registry. It writes nothing and calls no function. An empty body means
-// the default version of the stored template.
+// the registry. It calls no function and keeps nothing: the plan is carried
+// out, as a device's would be, in a transaction that is then given up. An empty
+// body means the default version of the stored template.
 func (s *Service) Preview(ctx context.Context, t arn.Tenant, name, body string, params map[string]string) (*Preview, error) {
-	var out Preview
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		rec, err := tx.TemplateRecord(ctx, t, name)
-		if err != nil && (body == "" || !fault.Is(err, fault.Missing)) {
-			return err
-		}
-		parsed, err := s.previewBody(rec, body)
-		if err != nil {
-			return err
-		}
-		out.Plan, err = parsed.Render(templates.Input{Parameters: params,
-			Service: map[string]string{"AWS::IoT::Certificate::Id": previewCertificate}})
-		if err != nil {
-			return err
-		}
-		w := writer{tx: tx, tenant: t, now: s.Now()}
-		if rec != nil { // a body may be tried before its template exists
-			w.reprovision = templates.Reprovision(rec)
-		}
-		return w.compare(ctx, &out)
-	})
+	rec, parsed, err := s.previewed(ctx, t, name, body)
 	if err != nil {
 		return nil, err
 	}
-	return &out, nil
-}
-
-func (s *Service) previewBody(rec *templates.Record, body string) (*templates.Template, error) {
-	if body != "" {
-		return templates.Parse([]byte(body), templates.Fleet)
+	plan, err := parsed.Render(templates.Input{Parameters: params,
+		Service: map[string]string{templates.CertificateID: previewCertificate}})
+	if err != nil {
+		return nil, err
 	}
-	return s.parsed.get(rec)
-}
-
-// compare says what write would do, without doing it.
-func (w *writer) compare(ctx context.Context, p *Preview) error {
-	if th := p.Plan.Thing; th != nil {
-		old, existing, err := w.existing(ctx, th.Name)
-		if err != nil {
+	out := &Preview{Plan: plan}
+	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		w := writer{tx: tx, tenant: t, now: s.Now(), reprovision: templates.Reprovision(rec)}
+		if out.Changes, err = w.rehearse(ctx, plan); err != nil {
 			return err
 		}
-		if old != nil && w.reprovision == templates.Deny {
-			p.Refusal = fmt.Sprintf("Thing %s exists already, and slipway:reprovision is deny.", th.Name)
-			return nil
-		}
-		change, err := th.Against(existing)
-		if err == nil {
-			err = w.parts(ctx, change)
-		}
-		if err != nil {
-			return refusal(p, err)
-		}
-		p.Changes = append(p.Changes, change.Sentences...)
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		return out, nil
 	}
-	for _, pol := range p.Plan.Policies {
-		if err := w.comparePolicy(ctx, p, pol); err != nil {
-			return refusal(p, err)
-		}
-	}
-	p.Changes = append(p.Changes, fmt.Sprintf("The device's certificate becomes %s.", p.Plan.Certificate.Status))
-	return nil
+	return refused(out, err)
 }
 
-func (w *writer) comparePolicy(ctx context.Context, p *Preview, pol templates.PolicyPlan) error {
-	rec, err := w.tx.Policy(ctx, w.tenant, pol.Name)
-	switch {
-	case err == nil:
-		links, _, err := w.tx.Rights(ctx, w.tenant, ref.PolicyTarget, rec.Name, ref.Page{Limit: 1})
-		if err != nil {
-			return err
-		}
-		note := "which exists and is attached to nothing yet"
-		if len(links) > 0 {
-			note = "which exists"
-		}
-		p.Changes = append(p.Changes, fmt.Sprintf("Policy %s, %s, is attached to the device's certificate.", pol.Name, note))
-		return nil
-	case fault.Is(err, fault.Missing) && pol.Document != "":
-		p.Changes = append(p.Changes, fmt.Sprintf("Policy %s is created and attached to the device's certificate.", pol.Name))
-		return nil
-	default:
-		return missingPart(err, "Policy", pol.Name)
-	}
-}
-
-// refusal turns what the registry says no to into a part of the preview.
-func refusal(p *Preview, err error) error {
-	if fault.Is(err, fault.Internal) {
+// previewed finds the template. A body may be tried before its template
+// exists, which then has no settings.
+func (s *Service) previewed(ctx context.Context, t arn.Tenant, name, body string) (*templates.Record, *templates.Template, error) {
+	var rec *templates.Record
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		rec, err = tx.TemplateRecord(ctx, t, name)
 		return err
+	})
+	switch {
+	case body != "" && fault.Is(err, fault.Missing):
+		rec = &templates.Record{Type: templates.FleetProvisioning}
+	case fault.Is(err, fault.Missing):
+		return nil, nil, fault.Wrap(fault.Missing, err, "Provisioning template %s does not exist.", arn.Clip(name, 60))
+	case err != nil:
+		return nil, nil, err
+	case rec.Type != templates.FleetProvisioning:
+		return nil, nil, fault.New(fault.InvalidRequest, "Template %s is of type %s; only templates of type %s can be tried.", rec.Name, rec.Type, templates.FleetProvisioning)
+	}
+	if body == "" {
+		parsed, err := s.parsed.get(rec)
+		return rec, parsed, err
+	}
+	parsed, err := templates.Parse([]byte(body), templates.Fleet)
+	return rec, parsed, err
+}
+
+// rehearse says what the plan changes, and carries it out for a certificate
+// that is made for it.
+func (w *writer) rehearse(ctx context.Context, plan *templates.Plan) ([]string, error) {
+	changes, err := w.compare(ctx, plan)
+	if err != nil {
+		return changes, err
+	}
+	cert := &certs.Certificate{
+		Tenant: w.tenant, ID: previewCertificate, Status: certs.PendingActivation, Mode: "DEFAULT",
+		NotBefore: w.now, NotAfter: w.now, Created: w.now, Modified: w.now, Version: 1,
+	}
+	if err := certs.Add(ctx, w.tx, cert); err != nil {
+		return changes, err
+	}
+	return changes, w.write(ctx, plan, cert)
+}
+
+// compare says what write is about to do.
+func (w *writer) compare(ctx context.Context, plan *templates.Plan) ([]string, error) {
+	changes := []string{}
+	if plan.Thing != nil {
+		_, existing, err := w.existing(ctx, plan.Thing.Name)
+		if err != nil {
+			return changes, err
+		}
+		change, err := plan.Thing.Against(existing)
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, change.Sentences...)
+	}
+	for _, p := range plan.Policies {
+		sentence, err := w.comparePolicy(ctx, p)
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, sentence)
+	}
+	return append(changes, fmt.Sprintf("The device's certificate becomes %s.", plan.Certificate.Status)), nil
+}
+
+func (w *writer) comparePolicy(ctx context.Context, p templates.PolicyPlan) (string, error) {
+	_, err := w.tx.Policy(ctx, w.tenant, p.Name)
+	if fault.Is(err, fault.Missing) && p.Document != "" {
+		return fmt.Sprintf("Policy %s is created and attached to the device's certificate.", p.Name), nil
+	}
+	if err != nil {
+		return "", noPolicy(err, p.Name)
+	}
+	links, _, err := w.tx.Rights(ctx, w.tenant, ref.PolicyTarget, p.Name, ref.Page{Limit: 1})
+	note := "which exists and is attached to nothing yet"
+	if len(links) > 0 {
+		note = "which exists"
+	}
+	return fmt.Sprintf("Policy %s, %s, is attached to the device's certificate.", p.Name, note), err
+}
+
+// refused turns what the registry says no to into a part of the preview.
+func refused(p *Preview, err error) (*Preview, error) {
+	if fault.Is(err, fault.Internal) || fault.Is(err, fault.Unavailable) {
+		return nil, err
 	}
 	_, p.Refusal = fault.Show(err)
-	return nil
+	return p, nil
 }

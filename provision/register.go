@@ -60,20 +60,26 @@ type try struct {
 	cert       *certs.Certificate
 	remembered []byte // the answer of an earlier request like this one
 
-	overrides map[string]string    // ask sets it
+	asked     bool // ask sets these
+	overrides map[string]string
 	answer    *wire.RegisterAnswer // apply sets it, unless there was one
 }
 
 // plan reads what the request is about and refuses what cannot succeed
 // (provisioning-mqtt-api.md, section 3.2, steps 1 to 3). The token is looked
-// at here only when a function will be asked about its certificate; apply
-// looks at it in any case.
+// at here only when a function will be asked about its certificate, or when the
+// template refuses: a device that was registered before the template went gets
+// its answer still. apply looks at it in any case.
 func (s *Service) plan(ctx context.Context, t *try) error {
 	if err := t.authorised(); err != nil {
 		return err
 	}
 	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		if t.record, err = usable(ctx, tx, t); err != nil || t.record.Hook == nil {
+		t.record, err = usable(ctx, tx, t)
+		switch {
+		case err != nil && s.redeem(ctx, tx, t) == nil && t.remembered != nil:
+			return nil
+		case err != nil || t.record.Hook == nil:
 			return err
 		}
 		return s.redeem(ctx, tx, t)
