@@ -81,7 +81,7 @@ func pragmas(m mode, durable bool) []string {
 	if durable {
 		flush = "FULL"
 	}
-	return append(p, "journal_mode = WAL", "synchronous = "+flush, "cache_size = -16384",
+	return append(p, "journal_mode = WAL", "synchronous = "+flush, "cache_size = -8192",
 		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864")
 }
 

@@ -14,7 +14,7 @@ func at(path string) (store.DB, error) {
 	return sqlite.Open(context.Background(), sqlite.Options{Path: path})
 }
 
-func TestMain(m *testing.M) { storetest.Main(m, at) }
+func TestMain(m *testing.M) { storetest.Main(m.Run, at) }
 
 // file gives the path of a database that does not exist yet.
 func file(t *testing.T) string { return filepath.Join(t.TempDir(), "slipway.db") }

@@ -17,9 +17,9 @@ import (
 // placeVariable names the database in the environment of a child process.
 const placeVariable = "SLIPWAY_STORETEST_PLACE"
 
-// Main is what a driver's TestMain runs: the tests, or, in a child process of
-// Killed, writes without end to the database that open gives for its place.
-func Main(m *testing.M, open func(place string) (store.DB, error)) {
+// Main is what a driver's TestMain calls: it runs the tests, or, in a child
+// process of Killed, writes without end to the database at the child's place.
+func Main(tests func() int, open func(place string) (store.DB, error)) {
 	if place := os.Getenv(placeVariable); place != "" {
 		db, err := open(place)
 		if err != nil {
@@ -28,7 +28,7 @@ func Main(m *testing.M, open func(place string) (store.DB, error)) {
 		}
 		writeForever(db)
 	}
-	os.Exit(m.Run())
+	os.Exit(tests())
 }
 
 // callerStride keeps the numbers of writeForever's callers apart.
