@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -113,9 +114,10 @@ func (n *fixedNames) Known() []string                              { return []st
 func (n *fixedNames) Tenants() []arn.Tenant                        { return []arn.Tenant{arn.Default} }
 
 type memoryJournal struct {
-	mu  sync.Mutex
-	all []*attempts.Attempt
-	new chan struct{}
+	mu     sync.Mutex
+	all    []*attempts.Attempt
+	folded map[string]int // by who and cause
+	new    chan struct{}
 }
 
 func (j *memoryJournal) Record(a *attempts.Attempt) {
@@ -126,7 +128,31 @@ func (j *memoryJournal) Record(a *attempts.Attempt) {
 	j.new = make(chan struct{})
 }
 
-func (j *memoryJournal) Fold(_, _ string, a *attempts.Attempt) { j.Record(a) }
+func (j *memoryJournal) Fold(who, cause string, a *attempts.Attempt) {
+	j.Record(a)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.folded[who+" "+cause]++
+}
+
+// rows gives what was folded, and how often.
+func (j *memoryJournal) rows() map[string]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return maps.Clone(j.folded)
+}
+
+// count says how often the connection's attempt was recorded.
+func (j *memoryJournal) count(address string) (n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, a := range j.all {
+		if a.Remote == address {
+			n++
+		}
+	}
+	return n
+}
 
 // await gives the first attempt that satisfies want, waiting for it.
 func (j *memoryJournal) await(t testing.TB, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
@@ -181,7 +207,7 @@ func (r *rig) awaitStrangers(n int) {
 func newRig(t testing.TB, limits Limits) *rig {
 	t.Helper()
 	r := &rig{t: t, other: arn.Tenant{Account: "111122223333", Region: "us-east-1"}}
-	r.journal = &memoryJournal{new: make(chan struct{})}
+	r.journal = &memoryJournal{folded: map[string]int{}, new: make(chan struct{})}
 	ctx := context.Background()
 	db, err := sqlite.Open(ctx, sqlite.Options{Now: r.now})
 	must(t, err)

@@ -128,10 +128,12 @@ var silentCauses = []cause{
 	{"half a CONNECT", once, first("10 11 00 04 4d")},
 }
 
-func clean(on bool) func(*mqtt.Connect)      { return func(p *mqtt.Connect) { p.CleanStart = on } }
-func will(w mqtt.Will) func(*mqtt.Connect)   { return func(p *mqtt.Connect) { p.Will = &w } }
-func sni(name string) func(c *tls.Config)    { return func(c *tls.Config) { c.ServerName = name } }
-func maxPacket(n uint32) func(*mqtt.Connect) { return func(p *mqtt.Connect) { p.Properties.MaximumPacketSize = mqtt.Some(n) } }
+func clean(on bool) func(*mqtt.Connect)    { return func(p *mqtt.Connect) { p.CleanStart = on } }
+func will(w mqtt.Will) func(*mqtt.Connect) { return func(p *mqtt.Connect) { p.Will = &w } }
+func sni(name string) func(c *tls.Config)  { return func(c *tls.Config) { c.ServerName = name } }
+func maxPacket(n uint32) func(*mqtt.Connect) {
+	return func(p *mqtt.Connect) { p.Properties.MaximumPacketSize = mqtt.Some(n) }
+}
 
 // connectsAs is connects under another server name; the empty one sends none.
 func connectsAs(name string, cert func(*scene) tls.Certificate) func(*scene, mqtt.Version) (string, string) {

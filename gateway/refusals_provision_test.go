@@ -246,7 +246,7 @@ var provisioningCauses = []cause{
 	{"CSR: not PEM", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":"hello"}`))},
 	{"CSR: DER in JSON", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":"MIIBHzCBxwIBADA"}`))},
 	{"CSR: a certificate", 0, refuses(csrJSON, asMember(func(x *scene) []byte { return x.ca.ServerRootPEM() }))},
-	{"CSR: more than 4,096 bytes", 0, refuses(csrJSON, asMember(textOf("-----BEGIN CERTIFICATE REQUEST-----\n" + strings.Repeat("A", 5000))))},
+	{"CSR: more than 4,096 bytes", 0, refuses(csrJSON, asMember(textOf("-----BEGIN CERTIFICATE REQUEST-----\n"+strings.Repeat("A", 5000))))},
 	{"CSR: 1 MB", 0, refuses(csrJSON, textOf(strings.Repeat("A", 140_000)))},
 	{"CSR: wrong signature", 0, refuses(csrJSON, asMember(brokenCSR))},
 	{"CSR: RSA-1024", 0, refuses(csrJSON, csrOf("rsa-1024.pem"))},

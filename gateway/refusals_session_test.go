@@ -71,7 +71,9 @@ var sessionCauses = []cause{
 	{"CONNACK, which only a server sends", 0, sends(&mqtt.Connack{})},
 	{"SUBACK, which only a server sends", 0, sends(&mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{0}})},
 	{"UNSUBACK, which only a server sends", mqtt.V5, sends(&mqtt.Unsuback{PacketID: 1, Codes: []mqtt.ReasonCode{0}})},
-	{"AUTH", mqtt.V5, does(func(d *raw) { d.send(&mqtt.Auth{Code: mqtt.Reauthenticate, Properties: mqtt.Properties{AuthMethod: mqtt.Some("SCRAM-SHA-1")}}) })},
+	{"AUTH", mqtt.V5, does(func(d *raw) {
+		d.send(&mqtt.Auth{Code: mqtt.Reauthenticate, Properties: mqtt.Properties{AuthMethod: mqtt.Some("SCRAM-SHA-1")}})
+	})},
 	{"PUBREL", 0, sends(&mqtt.Pubrel{PacketID: 1})},
 	{"reserved flags", 0, does(func(d *raw) { d.hex("81 00") })},
 	{"a reserved packet type", 0, does(func(d *raw) { d.hex("00 00") })},
