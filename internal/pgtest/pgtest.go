@@ -44,8 +44,8 @@ type Server struct {
 	serial int
 }
 
-// Database makes an empty database and gives its URL. It is dropped at the end
-// of the test.
+// Database makes an empty database and gives its URL. On a server that was
+// given it is dropped at the end of the test; one of our own goes whole.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	s.mu.Lock()
@@ -62,6 +62,9 @@ func (s *Server) Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if s.dir != "" {
+			return
+		}
 		if err := s.sql("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}

@@ -9,12 +9,12 @@ import (
 	"github.com/slipway-iot/slipway/store/storetest"
 )
 
-// TestPlans runs the contract on private databases, and then asks SQLite how
-// it finds the rows of each statement that ran: never by reading a whole
+// TestPlans calls every method on private databases, and then asks SQLite how
+// it finds the rows of each statement: never by reading a whole
 // table, never by sorting.
 func TestPlans(t *testing.T) {
 	queries := make(map[string]bool)
-	storetest.Run(t, func(t *testing.T) store.DB {
+	storetest.Records(t, func(t *testing.T) store.DB {
 		db, err := Open(context.Background(), Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -35,12 +35,14 @@ func names[T any](some []T, next string, err error, of func(T) string) ([]string
 	return out, next, err
 }
 
-func rolls() []roll {
-	d := arn.Default
+// rolls gives the lists of one tenant. Those of tenants and of access keys are
+// the same for all.
+func rolls(d arn.Tenant) []roll {
 	return []roll{
 		{"certificates",
 			func(ctx context.Context, tx tx, i int) error {
 				c := certificate(i)
+				c.Tenant = d
 				c.Created = noon.Add(time.Duration(i/3) * time.Second) // ties are broken by id
 				return tx.InsertCertificate(ctx, c)
 			},
@@ -57,13 +59,21 @@ func rolls() []roll {
 				return names(s, n, err, func(c *certs.ClaimRecord) string { return string(c.CertID) })
 			}},
 		{"things",
-			func(ctx context.Context, tx tx, i int) error { return tx.InsertThing(ctx, thing(name(i))) },
+			func(ctx context.Context, tx tx, i int) error {
+				th := thing(name(i))
+				th.Tenant = d
+				return tx.InsertThing(ctx, th)
+			},
 			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
 				s, n, err := tx.ListThings(ctx, d, things.Filter{}, p)
 				return names(s, n, err, func(th *things.Thing) string { return th.Name })
 			}},
 		{"things of a type",
-			func(ctx context.Context, tx tx, i int) error { return tx.InsertThing(ctx, thing(name(i))) },
+			func(ctx context.Context, tx tx, i int) error {
+				th := thing(name(i))
+				th.Tenant = d
+				return tx.InsertThing(ctx, th)
+			},
 			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
 				s, n, err := tx.ListThings(ctx, d, things.Filter{Type: "lock"}, p)
 				return names(s, n, err, func(th *things.Thing) string { return th.Name })
@@ -71,6 +81,7 @@ func rolls() []roll {
 		{"things with an attribute",
 			func(ctx context.Context, tx tx, i int) error {
 				th := thing(name(i))
+				th.Tenant = d
 				th.Attributes["floor"] = "2"
 				return tx.InsertThing(ctx, th)
 			},
@@ -103,13 +114,21 @@ func rolls() []roll {
 				return names(s, n, err, func(v *things.BillingGroup) string { return v.Name })
 			}},
 		{"policies",
-			func(ctx context.Context, tx tx, i int) error { return tx.PutPolicy(ctx, policyRecord(name(i))) },
+			func(ctx context.Context, tx tx, i int) error {
+				r := policyRecord(name(i))
+				r.Tenant = d
+				return tx.PutPolicy(ctx, r)
+			},
 			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
 				s, n, err := tx.ListPolicies(ctx, d, p)
 				return names(s, n, err, func(v *policy.Record) string { return v.Name })
 			}},
 		{"templates",
-			func(ctx context.Context, tx tx, i int) error { return tx.PutTemplate(ctx, templateRecord(name(i))) },
+			func(ctx context.Context, tx tx, i int) error {
+				r := templateRecord(name(i))
+				r.Tenant = d
+				return tx.PutTemplate(ctx, r)
+			},
 			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
 				s, n, err := tx.ListTemplates(ctx, d, p)
 				return names(s, n, err, func(v *templates.Record) string { return v.Name })
@@ -173,9 +192,10 @@ func (r roll) fill(t *testing.T, db store.DB, numbers ...int) {
 }
 
 func pages(t *testing.T, open Open) {
-	for _, r := range rolls() {
+	db := open(t)
+	for i := range rolls(arn.Default) {
+		r := rolls(arn.Tenant{Account: fmt.Sprintf("%012d", i), Region: "us-east-1"})[i]
 		t.Run(r.name, func(t *testing.T) {
-			db := open(t)
 			nothing(t, db, r)
 			r.fill(t, db, 70, 10, 40, 20, 60, 30, 50)
 			order(t, db, r)
@@ -239,7 +259,7 @@ func underWrites(t *testing.T, db store.DB, r roll) {
 
 func cursors(t *testing.T, open Open) {
 	db := open(t)
-	all := rolls()
+	all := rolls(arn.Default)
 	for _, r := range all[2:3] {
 		r.fill(t, db, 1, 2, 3)
 	}
@@ -284,7 +304,7 @@ func hidden(t *testing.T, open Open) {
 		}
 		return nil
 	})
-	got := walk(t, db, ref.Page{Limit: 1}, nil, rolls()[0].list)
+	got := walk(t, db, ref.Page{Limit: 1}, nil, rolls(arn.Default)[0].list)
 	same(t, got, []string{string(certID(1)), string(certID(3))})
 }
 
@@ -327,5 +347,5 @@ func bytewise(t *testing.T, open Open) {
 		}
 		return nil
 	})
-	same(t, walk(t, db, ref.Page{Limit: 1}, nil, rolls()[2].list), want)
+	same(t, walk(t, db, ref.Page{Limit: 1}, nil, rolls(arn.Default)[2].list), want)
 }

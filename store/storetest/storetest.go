@@ -21,22 +21,37 @@ import (
 // Open gives a fresh, empty database that is closed at the end of t.
 type Open func(t *testing.T) store.DB
 
+// A section is one part of the suite.
+type section struct {
+	name string
+	test func(*testing.T, Open)
+}
+
 // Run runs the whole suite.
 func Run(t *testing.T, open Open) {
-	for _, s := range []struct {
-		name string
-		test func(*testing.T, Open)
-	}{
+	Records(t, open)
+	run(t, open, []section{
+		{"failures", failures},
+		{"isolation", isolation},
+		{"outbox", outbox},
+		{"model", model},
+	})
+}
+
+// Records runs the part that calls every method on records: what is stored is
+// found, listed, refused and deleted.
+func Records(t *testing.T, open Open) {
+	run(t, open, []section{
 		{"records", records},
 		{"documents", documents},
 		{"links", links},
 		{"attempts", findAttempts},
 		{"pages", pages},
-		{"failures", failures},
-		{"isolation", isolation},
-		{"outbox", outbox},
-		{"model", model},
-	} {
+	})
+}
+
+func run(t *testing.T, open Open, sections []section) {
+	for _, s := range sections {
 		t.Run(s.name, func(t *testing.T) { s.test(t, open) })
 	}
 }

@@ -1,0 +1,24 @@
+package migrate
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"testing"
+)
+
+func TestLatestIsTheLastFileOfEveryDialect(t *testing.T) {
+	for _, d := range []Dialect{SQLite, Postgres} {
+		entries, err := files.ReadDir(string(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if ok, _ := path.Match(fmt.Sprintf("%05d_*.sql", Latest), slices.Max(names)); !ok || len(names) != Latest {
+			t.Errorf("%s: %v, Latest is %d", d, names, Latest)
+		}
+	}
+}
