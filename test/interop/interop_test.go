@@ -1,9 +1,9 @@
 // Package interop runs clients that are not ours, unmodified, against the real
 // `slipway serve`: the aws command line with openssl and mosquitto's clients,
-// boto3, paho-mqtt, and the AWS IoT Device SDK v2 for Python; slipway-agent
-// with them.
+// boto3, paho-mqtt, and the AWS IoT Device SDK v2 for Python and for JavaScript;
+// slipway-agent with them.
 //
-// A client's script (mosquitto.sh and the *.py beside this file) gets the
+// A client's script (the *.sh and *.py beside this file) gets the
 // exports of `slipway env` and nothing else, and sets its own fleet up. What a
 // script needs is installed by test/deps, which `make test` runs first.
 package interop
@@ -35,6 +35,7 @@ var scripts = []struct{ sentence, command, file string }{
 	{"boto3 sets a fleet up and reads it back", "python3", "boto3_setup.py"},
 	{"paho-mqtt provisions over 3.1.1 and 5", "python3", "paho_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python provisions with both its clients", "python3", "awsiotsdk_flow.py"},
+	{"the AWS IoT Device SDK v2 for JavaScript provisions with both its clients", "python3", "js_flow.py"},
 	{"slipway-agent provisions in every way it has", "python3", "agent_flow.py"},
 }
 
@@ -133,7 +134,8 @@ func (s *slipway) run(t *testing.T, command, file string) {
 	}
 	cmd := exec.CommandContext(ctx, found, filepath.Join(here, file))
 	// A new home has no configuration of the aws command line.
-	cmd.Env = append([]string{"PATH=" + path, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1"}, s.env...)
+	cmd.Env = append([]string{"PATH=" + path, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1",
+		"NODE_PATH=" + filepath.Join(here, "..", "..", ".cache", "node_modules")}, s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()
