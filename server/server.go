@@ -121,6 +121,12 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		s.db = nil
 		return err
 	}
+	return s.adopt(ctx)
+}
+
+// adopt takes over the events of nodes that died, an earlier run of this one
+// among them.
+func (s *Server) adopt(ctx context.Context) error {
 	n, err := s.db.Adopt(ctx)
 	if n > 0 {
 		s.cfg.Log.InfoContext(ctx, "events of an earlier run are told again", slog.Int("events", n))
@@ -352,19 +358,27 @@ func (s *Server) followed(ctx context.Context, e event.Event) {
 	}
 }
 
+// adoptEvery is how often events of dead nodes are looked for. A node that was
+// killed is not known to be dead at once, so its next start may come too early.
+const adoptEvery = 5 * time.Second
+
 // drain carries committed events from the outbox to the bus.
 func (s *Server) drain(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick, orphans := time.NewTicker(time.Second), time.NewTicker(adoptEvery)
 	defer tick.Stop()
+	defer orphans.Stop()
 	for {
-		if err := s.drainOnce(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
-		}
+		err := s.drainOnce(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.db.Committed():
 		case <-tick.C:
+		case <-orphans.C:
+			err = errors.Join(err, s.adopt(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
 		}
 	}
 }

@@ -17,7 +17,12 @@ import (
 
 // audit lets the reaper work as if two hours had passed, then reads the whole
 // registry: what is there is exactly what the devices hold.
-func audit(t *testing.T, db store.DB, units []*unit, r *row) {
+func (k *killer) audit(t *testing.T, n *node, units []*unit, r *row) {
+	db, err := k.backend.open(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
 	before := read(t, db)
 	reap(t, db, 2*time.Hour)
 	after := read(t, db)
@@ -35,7 +40,7 @@ func audit(t *testing.T, db store.DB, units []*unit, r *row) {
 	if left := read(t, db).intents; len(left) > 0 {
 		t.Errorf("%d intents are never removed, such as %v", len(left), left[0])
 	}
-	drain(t, db)
+	k.backend.drains(t, n, db)
 }
 
 // reap runs the reaper at a later hour until it finds nothing more to do; one
@@ -219,23 +224,60 @@ func (r *registry) holdsOnly(t *testing.T, units []*unit) {
 	}
 }
 
-// drain carries away what waits in the outbox, that of dead processes
-// included.
-func drain(t *testing.T, db store.DB) {
+// drains asserts that the outbox empties, that of dead processes included.
+func (b backend) drains(t *testing.T, n *node, db store.DB) {
 	t.Helper()
+	if b.bury != nil {
+		if err := b.bury(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := db.Adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for {
 		events, position, err := db.Outbox(t.Context(), 1000)
+		if err == nil && len(events) == 0 {
+			break
+		}
+		if err == nil {
+			err = db.Forget(t.Context(), position)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(events) == 0 {
+	}
+	if b.waiting == nil {
+		return
+	}
+	if left, err := b.waiting(t.Context(), n); left != 0 || err != nil {
+		t.Errorf("%d rows of the outbox belong to nobody (%v)", left, err)
+	}
+}
+
+// adopts asserts that the running server itself carries away the events that
+// its earlier lives left in the outbox.
+func (b backend) adopts(t *testing.T, n *node) {
+	t.Helper()
+	if b.bury == nil {
+		return // it did so when it started
+	}
+	if err := b.bury(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	giveUp := time.After(hang)
+	for {
+		waiting, err := b.waiting(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waiting == 0 {
 			return
 		}
-		if err := db.Forget(t.Context(), position); err != nil {
-			t.Fatal(err)
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-giveUp:
+			t.Fatalf("%d events of dead nodes are not carried away", waiting)
 		}
 	}
 }

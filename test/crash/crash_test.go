@@ -103,6 +103,8 @@ func (k *killer) atRandom(t *testing.T) {
 	k.report.note("%s, random moments: %d of %d kills struck a server that was serving, the others one that was starting.",
 		k.backend.name, served, k.size.randomKills)
 	last := f.node.start(t)
+	last.awaitReady(t)
+	k.backend.adopts(t, f.node)
 	k.settle(t, f, flow, last, row{Store: k.backend.name, Point: "random moments", Kills: k.size.randomKills})
 }
 
@@ -123,11 +125,6 @@ func (k *killer) settle(t *testing.T, f *fleet, flow *flow, last *life, r row) {
 	}
 	f.reconnect(t, units)
 	last.stop(t)
-	db, err := k.backend.open(t.Context(), f.node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	audit(t, db, units, &r)
+	k.audit(t, f.node, units, &r)
 	k.report.add(r)
 }
