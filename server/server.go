@@ -367,18 +367,20 @@ func (s *Server) drain(ctx context.Context) {
 	tick, orphans := time.NewTicker(time.Second), time.NewTicker(adoptEvery)
 	defer tick.Stop()
 	defer orphans.Stop()
+	report := func(err error) {
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
+		}
+	}
 	for {
-		err := s.drainOnce(ctx)
+		report(s.drainOnce(ctx))
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.db.Committed():
 		case <-tick.C:
 		case <-orphans.C:
-			err = errors.Join(err, s.adopt(ctx))
-		}
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
+			report(s.adopt(ctx))
 		}
 	}
 }
