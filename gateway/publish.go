@@ -56,6 +56,9 @@ func (s *session) resolveAlias(p *mqtt.Publish) (mqtt.ReasonCode, string) {
 		}
 		return 0, ""
 	}
+	if topicTooLong("", p.Topic) != "" {
+		return 0, "" // it will be refused, and is not worth keeping
+	}
 	if s.aliases == nil {
 		s.aliases = map[uint16]string{}
 	}

@@ -73,6 +73,9 @@ func TestAnAliasStandsForItsTopicWhenRightsAreJudged(t *testing.T) {
 	if got := publishes(aliased("$aws/events/x", 3)); got != mqtt.NotAuthorized {
 		t.Errorf("a reserved topic with an alias: %v", got)
 	}
+	if got := publishes(aliased("dt/own/"+strings.Repeat("x", 60_000), 4)); got != mqtt.TopicNameInvalid || len(x.sessionOf(id).aliases[4]) > maxTopic {
+		t.Errorf("a topic that is too long, with an alias: %v", got)
+	}
 	x.changes(x.sessionOf(id), detach(onlyOwn, id))
 	if got := publishes(aliased("", 1)); got != mqtt.NotAuthorized {
 		t.Errorf("the alias alone, after the policy was detached: %v", got)

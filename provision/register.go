@@ -74,20 +74,16 @@ func (s *Service) plan(ctx context.Context, t *try) error {
 	if err := t.authorised(); err != nil {
 		return err
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		t.record, err = usable(ctx, tx, t)
-		switch {
-		case err != nil && s.redeem(ctx, tx, t) == nil && t.remembered != nil:
-			return nil
-		case err != nil || t.record.Hook == nil:
-			return err
-		}
-		return s.redeem(ctx, tx, t)
-	})
-	if err != nil || t.remembered != nil {
-		return err
+	r, err := s.recipe(ctx, templateKey{t.who.Tenant, t.name})
+	refusal := t.usable(r.record, err)
+	t.body = r.body
+	if refusal == nil && t.record.Hook == nil {
+		return nil
 	}
-	t.body, err = s.parsed.get(t.record)
+	err = s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error { return s.redeem(ctx, tx, t) })
+	if refusal != nil && t.remembered == nil {
+		return refusal
+	}
 	return err
 }
 
@@ -108,27 +104,27 @@ func (s *Service) redeem(ctx context.Context, tx store.Tx, t *try) error {
 // authorised refuses a claim that was made for another template.
 func (t *try) authorised() error {
 	if c := t.who.Claim; c != nil && c.Template != "" && c.Template != t.name {
-		return fault.New(fault.Refused, "Claim not authorised: this claim was made for template %s, the device asked for template %s.", c.Template, t.name)
+		return fault.New(fault.Refused, "Claim not authorised: this claim was made for template %s, the device asked for template %s. Use that template, or a claim made for this one.", c.Template, t.name)
 	}
 	return nil
 }
 
-// usable finds the template if it may provision a device now.
-func usable(ctx context.Context, tx store.Tx, t *try) (*templates.Record, error) {
-	rec, err := tx.TemplateRecord(ctx, t.who.Tenant, t.name)
+// usable takes a template as it was read, if it may provision a device now.
+func (t *try) usable(rec *templates.Record, err error) error {
 	if fault.Is(err, fault.Missing) {
-		return nil, fault.Wrap(fault.Missing, err, "Template not found: there is no provisioning template %s in account %s, region %s.", t.name, t.who.Tenant.Account, t.who.Tenant.Region)
+		return fault.Wrap(fault.Missing, err, "Template not found: there is no provisioning template %s in account %s, region %s. Its name is case sensitive.", t.name, t.who.Tenant.Account, t.who.Tenant.Region)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if rec.Type != templates.FleetProvisioning {
-		return nil, fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
+		return fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
 	}
 	if !rec.Enabled {
-		return nil, fault.New(fault.Refused, "Template %s is disabled.", t.name)
+		return fault.New(fault.Refused, "Template %s is disabled; UpdateProvisioningTemplate can enable it.", t.name)
 	}
-	return rec, nil
+	t.record = rec
+	return nil
 }
 
 // render evaluates the template. What a service-supplied name holds, a device
