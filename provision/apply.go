@@ -96,7 +96,7 @@ func (w *writer) write(ctx context.Context, plan *templates.Plan, cert *certs.Ce
 		}
 	}
 	if plan.Thing != nil {
-		if err := things.AttachPrincipal(ctx, w.tx, w.tenant, plan.Thing.Name, target, plan.Certificate.PrincipalType, w.now); err != nil {
+		if err := things.BindPrincipal(ctx, w.tx, w.tenant, plan.Thing.Name, target, plan.Certificate.PrincipalType, w.now); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (w *writer) saveThing(ctx context.Context, th *things.Thing, c templates.Th
 		th.Attributes = c.Attributes
 	}
 	if c.Create {
-		return things.Create(ctx, w.tx, th)
+		return things.Insert(ctx, w.tx, th)
 	}
 	if c.Type == nil && c.Attributes == nil {
 		return nil
