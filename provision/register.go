@@ -74,16 +74,20 @@ func (s *Service) plan(ctx context.Context, t *try) error {
 	if err := t.authorised(); err != nil {
 		return err
 	}
-	r, err := s.recipe(ctx, templateKey{t.who.Tenant, t.name})
-	refusal := t.usable(r.record, err)
-	t.body = r.body
-	if refusal == nil && t.record.Hook == nil {
-		return nil
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		t.record, err = usable(ctx, tx, t)
+		switch {
+		case err != nil && s.redeem(ctx, tx, t) == nil && t.remembered != nil:
+			return nil
+		case err != nil || t.record.Hook == nil:
+			return err
+		}
+		return s.redeem(ctx, tx, t)
+	})
+	if err != nil || t.remembered != nil {
+		return err
 	}
-	err = s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error { return s.redeem(ctx, tx, t) })
-	if refusal != nil && t.remembered == nil {
-		return refusal
-	}
+	t.body, err = s.parsed.get(t.record)
 	return err
 }
 
@@ -109,22 +113,22 @@ func (t *try) authorised() error {
 	return nil
 }
 
-// usable takes a template as it was read, if it may provision a device now.
-func (t *try) usable(rec *templates.Record, err error) error {
+// usable finds the template if it may provision a device now.
+func usable(ctx context.Context, tx store.Tx, t *try) (*templates.Record, error) {
+	rec, err := tx.TemplateRecord(ctx, t.who.Tenant, t.name)
 	if fault.Is(err, fault.Missing) {
-		return fault.Wrap(fault.Missing, err, "Template not found: there is no provisioning template %s in account %s, region %s. Its name is case sensitive.", t.name, t.who.Tenant.Account, t.who.Tenant.Region)
+		return nil, fault.Wrap(fault.Missing, err, "Template not found: there is no provisioning template %s in account %s, region %s. Its name is case sensitive.", t.name, t.who.Tenant.Account, t.who.Tenant.Region)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if rec.Type != templates.FleetProvisioning {
-		return fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
+		return nil, fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
 	}
 	if !rec.Enabled {
-		return fault.New(fault.Refused, "Template %s is disabled; UpdateProvisioningTemplate can enable it.", t.name)
+		return nil, fault.New(fault.Refused, "Template %s is disabled; UpdateProvisioningTemplate can enable it.", t.name)
 	}
-	t.record = rec
-	return nil
+	return rec, nil
 }
 
 // render evaluates the template. What a service-supplied name holds, a device

@@ -378,10 +378,22 @@ func (s *Server) drain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.db.Committed():
+			gather(ctx)
 		case <-tick.C:
 		case <-orphans.C:
 			report(s.adopt(ctx))
 		}
+	}
+}
+
+// gather waits a moment for company: under load one look at the outbox serves
+// many commits, and a revocation has a second.
+func gather(ctx context.Context) {
+	timer := time.NewTimer(20 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

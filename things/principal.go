@@ -17,14 +17,20 @@ import (
 // attachment may exist or be added (methods.md, section 1.3). Attaching again
 // the same way changes nothing; the other way needs a detach first.
 func AttachPrincipal(ctx context.Context, s Store, t arn.Tenant, thing, principal, kind string, now time.Time) error {
+	if _, err := s.Thing(ctx, t, thing); err != nil {
+		return missing(err, "Thing %s does not exist.", thing)
+	}
+	return BindPrincipal(ctx, s, t, thing, principal, kind, now)
+}
+
+// BindPrincipal is AttachPrincipal for a caller that has seen the thing in the
+// same transaction.
+func BindPrincipal(ctx context.Context, s Store, t arn.Tenant, thing, principal, kind string, now time.Time) error {
 	if kind == "" {
 		kind = NonExclusive
 	}
 	if kind != NonExclusive && kind != Exclusive {
 		return fault.New(fault.InvalidRequest, "thingPrincipalType %q: expected %s or %s.", arn.Clip(kind, 40), Exclusive, NonExclusive)
-	}
-	if _, err := s.Thing(ctx, t, thing); err != nil {
-		return missing(err, "Thing %s does not exist.", thing)
 	}
 	there, _, err := s.Lefts(ctx, t, ref.ThingPrincipal, principal, ref.All)
 	if err != nil {

@@ -27,6 +27,19 @@ func Create(ctx context.Context, s Store, th *Thing) error {
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
+	return insert(ctx, s, th)
+}
+
+// Insert adds a thing whose absence, type and billing group the caller has
+// looked up in the same transaction.
+func Insert(ctx context.Context, s Store, th *Thing) error {
+	if err := checkShape(th); err != nil {
+		return err
+	}
+	return insert(ctx, s, th)
+}
+
+func insert(ctx context.Context, s Store, th *Thing) error {
 	if th.ID == "" {
 		th.ID = ref.ID(th.Tenant.String(), "thing", th.Name, th.Created)
 	}
@@ -45,11 +58,7 @@ func Create(ctx context.Context, s Store, th *Thing) error {
 }
 
 func checkNew(ctx context.Context, s Store, th *Thing) error {
-	if err := checkName("Thing name", th.Name); err != nil {
-		return err
-	}
-	th.Attributes = nextAttributes(nil, th.Attributes, false)
-	if err := checkAttributes(th.Attributes, attributeLimit(th.Type != "")); err != nil {
+	if err := checkShape(th); err != nil {
 		return err
 	}
 	if th.Type != "" {
@@ -68,6 +77,15 @@ func checkNew(ctx context.Context, s Store, th *Thing) error {
 		}
 	}
 	return nil
+}
+
+// checkShape checks what needs no look at the registry.
+func checkShape(th *Thing) error {
+	if err := checkName("Thing name", th.Name); err != nil {
+		return err
+	}
+	th.Attributes = nextAttributes(nil, th.Attributes, false)
+	return checkAttributes(th.Attributes, attributeLimit(th.Type != ""))
 }
 
 func reuse(th, old *Thing) error {
