@@ -2,7 +2,11 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/slipway-iot/slipway/internal/pgtest"
 	"github.com/slipway-iot/slipway/store"
@@ -24,9 +28,9 @@ func TestMain(m *testing.M) {
 	}, at)
 }
 
-func open(t testing.TB, url string) store.DB {
+func open(t testing.TB, url string, o postgres.Options) *postgres.DB {
 	t.Helper()
-	db, err := at(url)
+	db, err := postgres.Open(context.Background(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +42,34 @@ func open(t testing.TB, url string) store.DB {
 	return db
 }
 
+// admin runs SQL on a database past the driver.
+func admin(t testing.TB, url, sql string, args ...any) {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestContract gives each part of the suite a schema of its own in one
+// database, since making a database takes longer than most parts do.
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.DB { return open(t, server.Database(t)) })
+	url := server.Database(t)
+	var schemas atomic.Int64
+	storetest.Run(t, func(t *testing.T) store.DB {
+		name := fmt.Sprintf("part%d", schemas.Add(1))
+		admin(t, url, "CREATE SCHEMA "+name)
+		return open(t, url+"&search_path="+name, postgres.Options{})
+	})
 }
 
 func TestReopened(t *testing.T) {
 	url := server.Database(t)
-	storetest.Reopened(t, func(t *testing.T) store.DB { return open(t, url) })
+	storetest.Reopened(t, func(t *testing.T) store.DB { return open(t, url, postgres.Options{}) })
 }
 
 func TestKilled(t *testing.T) {
@@ -52,5 +77,5 @@ func TestKilled(t *testing.T) {
 }
 
 func BenchmarkClaimFlow(b *testing.B) {
-	storetest.Bench(b, func(b *testing.B) store.DB { return open(b, server.Database(b)) })
+	storetest.Bench(b, func(b *testing.B) store.DB { return open(b, server.Database(b), postgres.Options{}) })
 }

@@ -101,14 +101,14 @@ func perform(ctx context.Context, j job, tx *records.Tx) (events []event.Event, 
 	return nil, j(ctx, tx)
 }
 
-// committed judges what COMMIT answered.
+// committed judges what COMMIT answered. It does not ask pgconn.SafeToRetry:
+// that says yes to the "conn closed" which Commit gives for a connection that
+// broke after COMMIT was sent.
 func committed(err error) error {
 	var e *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
-	case pgconn.SafeToRetry(err):
-		return errAgain // COMMIT was never sent
 	case errors.As(err, &e) && e.SeverityUnlocalized == "ERROR":
 		if conflict(e) {
 			return errAgain
