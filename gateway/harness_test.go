@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
-	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/bus/local"
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
@@ -112,81 +110,6 @@ func (n *fixedNames) Tenant(name string) (arn.Tenant, bool)        { t, ok := n.
 func (n *fixedNames) Certificate(string) (*tls.Certificate, error) { return n.shown, nil }
 func (n *fixedNames) Known() []string                              { return []string{"localhost", "other.localhost"} }
 func (n *fixedNames) Tenants() []arn.Tenant                        { return []arn.Tenant{arn.Default} }
-
-type memoryJournal struct {
-	mu     sync.Mutex
-	all    []*attempts.Attempt
-	folded map[string]int // by who and cause
-	new    chan struct{}
-}
-
-func (j *memoryJournal) Record(a *attempts.Attempt) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.all = append(j.all, a)
-	close(j.new)
-	j.new = make(chan struct{})
-}
-
-func (j *memoryJournal) Fold(who, cause string, a *attempts.Attempt) {
-	j.Record(a)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.folded[who+" "+cause]++
-}
-
-// rows gives what was folded, and how often.
-func (j *memoryJournal) rows() map[string]int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return maps.Clone(j.folded)
-}
-
-// count says how often the connection's attempt was recorded.
-func (j *memoryJournal) count(address string) (n int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, a := range j.all {
-		if a.Remote == address {
-			n++
-		}
-	}
-	return n
-}
-
-// await gives the first attempt that satisfies want, waiting for it.
-func (j *memoryJournal) await(t testing.TB, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
-	t.Helper()
-	limit := time.After(20 * time.Second)
-	for {
-		j.mu.Lock()
-		for _, a := range j.all {
-			if want(a) {
-				j.mu.Unlock()
-				return a
-			}
-		}
-		changed := j.new
-		j.mu.Unlock()
-		select {
-		case <-changed:
-		case <-limit:
-			t.Fatalf("no attempt: %s", what)
-		}
-	}
-}
-
-// of gives the last state of the connection's attempt, nil if it left none.
-func (j *memoryJournal) of(address string) (last *attempts.Attempt) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, a := range j.all {
-		if a.Remote == address {
-			last = a
-		}
-	}
-	return last
-}
 
 // awaitStrangers waits until so many connections stand in the door. The door
 // tells nobody, so this looks again and again.

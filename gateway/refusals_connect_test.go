@@ -32,8 +32,13 @@ func shakes(cert func(*scene) tls.Certificate, alpn bool, change ...func(*tls.Co
 			_, err = d.conn.Read(make([]byte, 1))
 		}
 		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "remote error" {
+		var untrusted *tls.CertificateVerificationError
+		switch {
+		case errors.As(err, &op) && op.Op == "remote error":
 			return d.local(), "alert: " + op.Err.Error()
+		case errors.As(err, &untrusted):
+			d.tcp.Close()
+			return d.local(), "its own alert"
 		}
 		return d.local(), "socket closed"
 	}
@@ -104,6 +109,7 @@ var tlsCauses = []cause{
 	})},
 	{"another ALPN on the ALPN port", once, shakes(withDevice, true, func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} })},
 	{"no ALPN on the ALPN port", once, shakes(withDevice, true)},
+	{"the device does not trust the server", once, shakes(withDevice, false, func(c *tls.Config) { c.RootCAs = x509.NewCertPool() })},
 	{"the device does not trust the server (unknown_ca)", once, alerts(48)},
 	{"the device refuses the server's certificate (bad_certificate)", once, alerts(42)},
 	{"the device's clock is wrong (certificate_expired)", once, alerts(45)},
