@@ -87,9 +87,6 @@ func (s *Service) previewed(ctx context.Context, t arn.Tenant, name, body string
 // that is made for it.
 func (w *writer) rehearse(ctx context.Context, plan *templates.Plan) ([]string, error) {
 	changes, err := w.compare(ctx, plan)
-	if err != nil {
-		return changes, err
-	}
 	cert := &certs.Certificate{
 		Tenant: w.tenant, ID: previewCertificate, Status: certs.PendingActivation, Mode: "DEFAULT",
 		NotBefore: w.now, NotAfter: w.now, Created: w.now, Modified: w.now, Version: 1,
@@ -97,7 +94,10 @@ func (w *writer) rehearse(ctx context.Context, plan *templates.Plan) ([]string, 
 	if err := certs.Add(ctx, w.tx, cert); err != nil {
 		return changes, err
 	}
-	return changes, w.write(ctx, plan, cert)
+	if refusal := w.write(ctx, plan, cert); refusal != nil {
+		err = refusal // in the words that a device would hear
+	}
+	return changes, err
 }
 
 // compare says what write is about to do.
