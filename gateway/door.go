@@ -127,9 +127,12 @@ func (d *door) failed(from netip.Addr) {
 	b.left = max(b.left-1, 0)
 }
 
+// refill gives back what the address has earned since. A clock that was set
+// back takes nothing away.
 func (d *door) refill(b *bucket) {
 	now := d.now()
-	b.left = min(b.left+now.Sub(b.at).Seconds()*d.limits.Failures, float64(d.limits.Burst))
+	earned := max(now.Sub(b.at), 0).Seconds() * d.limits.Failures
+	b.left = min(b.left+earned, float64(d.limits.Burst))
 	b.at = now
 }
 
