@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/client"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
@@ -127,7 +129,23 @@ func TestRevocationCutsTheConnectionAndKeepsItOut(t *testing.T) {
 	}
 }
 
+// setStatus changes a certificate's status and waits until the gateway knows.
 func (r *rig) setStatus(id arn.CertID, to certs.Status) {
+	r.t.Helper()
+	r.followed(event.CertificateStatus, string(id), func() { r.changeStatus(id, to) })
+}
+
+// followed does what emits an event, and waits until the gateway has followed
+// it.
+func (r *rig) followed(kind event.Kind, id string, do func()) {
+	key := string(kind) + " " + id
+	before := r.heard.count(key)
+	for do(); r.heard.count(key) == before; {
+		runtime.Gosched()
+	}
+}
+
+func (r *rig) changeStatus(id arn.CertID, to certs.Status) {
 	r.t.Helper()
 	r.update(func(ctx context.Context, tx store.Tx) error {
 		c, err := tx.Certificate(ctx, arn.Default, id)

@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/client"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/functions/allowlist"
 	"github.com/slipway-iot/slipway/internal/seal"
@@ -50,8 +51,31 @@ type rig struct {
 	alpn    string
 	other   arn.Tenant
 
+	heard ears // what the gateway has followed
+
 	mu    sync.Mutex
 	shift time.Duration
+}
+
+// ears count events.
+type ears struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (e *ears) hear(ev event.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.n == nil {
+		e.n = map[string]int{}
+	}
+	e.n[string(ev.Kind)+" "+ev.ID]++
+}
+
+func (e *ears) count(key string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.n[key]
 }
 
 func (r *rig) now() time.Time {
@@ -185,7 +209,7 @@ func (r *rig) serve(mode Mode) string {
 // follow carries the outbox to the gateway, as the server does.
 func (r *rig) follow() {
 	bus := &local.Bus{}
-	bus.Subscribe(r.gateway.Follow)
+	bus.Subscribe(func(e event.Event) { r.gateway.Follow(e); r.heard.hear(e) })
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	r.t.Cleanup(func() { stop(); <-done })

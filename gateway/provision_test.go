@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/store"
@@ -157,9 +158,9 @@ func TestATemporaryClaimIsForItsTemplate(t *testing.T) {
 		req := wire.RegisterRequest{Token: a.Token, Parameters: serial(x.name())}
 		d.send(publish(registerAt("fleet"), req.Encode(wire.JSON)))
 		d.answer(registerAt("fleet"))
-		att := x.journal.of(d.local())
-		if att.Door != "trusted" {
-			t.Errorf("the door is %q", att.Door)
+		d.send(&mqtt.Disconnect{})
+		if a := x.whole(d); a.Door != "trusted" || a.Outcome != attempts.Provisioned {
+			t.Errorf("the attempt is %+v", a)
 		}
 		for _, p := range []mqtt.Packet{publish("dt/a", nil), subscribe("dt/#"), subscribe("#"), publish(registerAt("hooked"), nil)} {
 			d := x.online(x.trusted(), x.name(), v)

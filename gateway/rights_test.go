@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/store"
@@ -182,7 +183,7 @@ func TestWhatChangesDuringCONNECTCounts(t *testing.T) {
 			if saw := d.end(); saw != "socket closed" {
 				t.Errorf("the device saw %s", saw)
 			}
-			if a := x.journal.of(d.local()); a == nil || !strings.Contains(a.Reason, "REVOKED") {
+			if a := x.whole(d); !strings.Contains(a.Reason, "REVOKED") {
 				t.Errorf("the attempt says %+v", a)
 			}
 		})
@@ -195,11 +196,7 @@ func TestAnOldSnapshotIsNotKept(t *testing.T) {
 	x := newScene(t, Limits{})
 	cert, id := x.device("", onlyConnect, onlyOwn)
 	begun := func() {
-		before := x.gateway.recent.now()
-		x.update(detach(onlyOwn, id))
-		for x.gateway.recent.now() == before {
-			runtime.Gosched()
-		}
+		x.followed(event.PolicyAttachment, arn.Default.Cert(id), func() { x.update(detach(onlyOwn, id)) })
 	}
 	x.store.begun.Store(&begun)
 	x.online(cert, "first", mqtt.V5)
