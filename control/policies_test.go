@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 AWS deprecated these operations and its tools still send them.
+
 package control
 
 import (

@@ -38,7 +38,6 @@ type Server struct {
 	err    error  // why it cannot start
 	url    string // of the database from which others are made; empty until started
 	dir    string
-	bin    string
 	proc   *exec.Cmd
 	ended  chan struct{}
 	serial int
