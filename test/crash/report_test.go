@@ -35,11 +35,21 @@ func (r *report) table() string {
 	b.WriteString("| store | killed at | kills | devices | things | ACTIVE certificates | reaped | pending after reaping | stuck devices |\n")
 	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, w := range r.rows {
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d | %d |\n",
-			w.Store, w.Point, w.Kills, w.Devices, w.Things, w.Active, w.Reaped, w.Pending, w.Stuck)
+		fmt.Fprintf(&b, "| %s | %s | %d |", w.Store, w.Point, w.Kills)
+		for _, n := range []int{w.Devices, w.Things, w.Active, w.Reaped, w.Pending, w.Stuck} {
+			if w.Devices == 0 {
+				b.WriteString(" – |")
+			} else {
+				fmt.Fprintf(&b, " %d |", n)
+			}
+		}
+		b.WriteByte('\n')
 	}
-	b.WriteString("\n" + strings.Join(r.notes, "\n") + "\n")
-	fmt.Fprintf(&b, "\nRepeated by `SLIPWAY_LONG=1 go test ./test/crash -timeout 60m -reliability ../../docs/reliability.md`; this run had `-seed %d`.\n", r.seed)
+	b.WriteString("\n*Reaped* are certificates whose answer the crash swallowed: the device asked for another one, and these went with their tokens.\n")
+	for _, note := range r.notes {
+		b.WriteString("\n- " + note)
+	}
+	fmt.Fprintf(&b, "\n\nRepeated by `SLIPWAY_LONG=1 go test ./test/crash -timeout 60m -reliability ../../docs/reliability.md`; this run had `-seed %d`.\n", r.seed)
 	return b.String()
 }
 
