@@ -74,33 +74,46 @@ func wiretap(t *testing.T, database string) *tap {
 
 // carry copies both ways until one side ends, or the cut.
 func (w *tap) carry(client, server net.Conn) {
-	var back sync.WaitGroup
+	var (
+		back sync.WaitGroup
+		deaf atomic.Bool // the client hears nothing any more
+	)
 	back.Go(func() {
-		io.Copy(client, server)
+		pass(server, func(b []byte) bool {
+			if !deaf.Load() {
+				client.Write(b)
+			}
+			return true
+		})
 		client.Close()
 	})
-	defer back.Wait()
-	defer server.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buffer)
-		if err != nil {
-			return
-		}
-		if bytes.HasPrefix(buffer[:n], []byte("Q")) && bytes.Contains(buffer[:n], []byte("commit")) {
+	pass(client, func(b []byte) bool {
+		if bytes.HasPrefix(b, []byte("Q")) && bytes.Contains(b, []byte("commit")) {
 			switch w.cut.Swap(never) {
 			case before:
-				client.Close()
-				return
+				return false
 			case after:
-				client.Close() // the server's answer finds nobody
-				server.Write(buffer[:n])
-				server.(interface{ CloseWrite() error }).CloseWrite()
-				io.Copy(io.Discard, server)
-				return
+				deaf.Store(true)
 			}
 		}
-		if _, err := server.Write(buffer[:n]); err != nil {
+		_, err := server.Write(b)
+		return err == nil && !deaf.Load()
+	})
+	if deaf.Load() { // the server ends the connection when it is done with COMMIT
+		server.(interface{ CloseWrite() error }).CloseWrite()
+		back.Wait()
+	}
+	server.Close()
+	client.Close()
+	back.Wait()
+}
+
+// pass reads until the end, or until use says so.
+func pass(from io.Reader, use func([]byte) bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil || !use(buffer[:n]) {
 			return
 		}
 	}

@@ -40,6 +40,7 @@ type DB struct {
 	readers chan *conn // those that nobody uses
 	conns   []*conn    // all of them, the writer's first
 
+	memory    records.Memory
 	committed chan struct{}
 	left      atomic.Int64 // outbox rows up to here are an earlier process's
 	commits   atomic.Int64
@@ -146,7 +147,7 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	if err := c.run(begin); err != nil {
 		return err
 	}
-	tx := records.Reader(c)
+	tx := records.Reader(c, &db.memory)
 	defer func() {
 		tx.End()
 		c.run(rollback) // a snapshot has nothing to lose

@@ -119,6 +119,32 @@ func documents(t *testing.T, open Open) {
 			}), fault.Missing, k.sentence)
 		})
 	}
+	t.Run("what a caller does to a record it read, no other caller sees", func(t *testing.T) {
+		db := open(t)
+		update(t, db, func(ctx context.Context, tx tx) error {
+			if err := tx.PutTemplate(ctx, templateRecord("x")); err != nil {
+				return err
+			}
+			return tx.PutPolicy(ctx, policyRecord("x"))
+		})
+		for range 2 {
+			view(t, db, func(ctx context.Context, tx tx) error {
+				p, err := tx.Policy(ctx, arn.Default, "x")
+				if err != nil {
+					return err
+				}
+				same(t, p, policyRecord("x"))
+				p.Versions[0].Document, p.Tags["team"], p.Default = "", "", ""
+				tpl, err := tx.TemplateRecord(ctx, arn.Default, "x")
+				if err != nil {
+					return err
+				}
+				same(t, tpl, templateRecord("x"))
+				tpl.Versions[0].Body, tpl.Tags["slipway:validity"], tpl.Hook.TargetARN, tpl.Enabled = "", "", "", false
+				return nil
+			})
+		}
+	})
 	t.Run("a document of a caller's kind never meets a record of ours", func(t *testing.T) {
 		db := open(t)
 		update(t, db, func(ctx context.Context, tx tx) error {

@@ -16,6 +16,7 @@ type shelf[T any] struct {
 	noun string // in sentences: "Policy"
 	pack func(*T) any
 	open func(t arn.Tenant, name, body string) (*T, error)
+	copy func(*T) *T // deep; nil for kinds that are not worth remembering
 }
 
 func (s shelf[T]) get(ctx context.Context, tx *Tx, t arn.Tenant, name string) (*T, error) {
@@ -23,7 +24,19 @@ func (s shelf[T]) get(ctx context.Context, tx *Tx, t arn.Tenant, name string) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.read(t, name, body)
+	if s.copy == nil {
+		return s.read(t, name, body)
+	}
+	at := place{t, s.kind, name}
+	if v, ok := tx.memory.recall(at, body); ok {
+		return s.copy(v.(*T)), nil
+	}
+	v, err := s.read(t, name, body)
+	if err != nil {
+		return nil, err
+	}
+	tx.memory.keep(at, body, v)
+	return s.copy(v), nil
 }
 
 func (s shelf[T]) read(t arn.Tenant, name, body string) (*T, error) {

@@ -3,6 +3,8 @@ package records
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/policy"
@@ -28,7 +30,7 @@ type policyVersionBody struct {
 	Created  int64  `json:"created"`
 }
 
-var policyShelf = shelf[policy.Record]{kind: "policy", noun: "Policy", pack: packPolicy, open: openPolicy}
+var policyShelf = shelf[policy.Record]{kind: "policy", noun: "Policy", pack: packPolicy, open: openPolicy, copy: copyPolicy}
 
 func packPolicy(r *policy.Record) any {
 	b := policyBody{
@@ -54,6 +56,12 @@ func openPolicy(t arn.Tenant, name, body string) (*policy.Record, error) {
 		r.Versions = append(r.Versions, policy.VersionRecord{ID: v.ID, Document: v.Document, Created: moment(v.Created)})
 	}
 	return r, nil
+}
+
+func copyPolicy(r *policy.Record) *policy.Record {
+	c := *r
+	c.Versions, c.Tags = slices.Clone(r.Versions), maps.Clone(r.Tags)
+	return &c
 }
 
 // Policy gives the policy with the name, all its versions included.

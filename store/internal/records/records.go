@@ -34,6 +34,7 @@ type Conn interface {
 // Tx is the store.Tx of one transaction on a Conn.
 type Tx struct {
 	conn   Conn
+	memory *Memory
 	now    func() time.Time
 	writes bool
 	ended  bool
@@ -44,10 +45,12 @@ var _ store.Tx = (*Tx)(nil)
 
 // New makes the Tx of a transaction that may write. Its events are stamped
 // with now where they carry no time.
-func New(c Conn, now func() time.Time) *Tx { return &Tx{conn: c, now: now, writes: true} }
+func New(c Conn, m *Memory, now func() time.Time) *Tx {
+	return &Tx{conn: c, memory: m, now: now, writes: true}
+}
 
 // Reader makes the Tx of a transaction that only reads.
-func Reader(c Conn) *Tx { return &Tx{conn: c} }
+func Reader(c Conn, m *Memory) *Tx { return &Tx{conn: c, memory: m} }
 
 // End makes every later call fail, so that a Tx which outlives its function
 // cannot touch a neighbour's transaction, and gives the events that it emitted.

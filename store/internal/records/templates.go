@@ -3,6 +3,8 @@ package records
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/ref"
@@ -34,7 +36,7 @@ type templateVersionBody struct {
 	Created int64  `json:"created"`
 }
 
-var templateShelf = shelf[templates.Record]{kind: "template", noun: "Provisioning template", pack: packTemplate, open: openTemplate}
+var templateShelf = shelf[templates.Record]{kind: "template", noun: "Provisioning template", pack: packTemplate, open: openTemplate, copy: copyTemplate}
 
 func packTemplate(r *templates.Record) any {
 	b := templateBody{
@@ -62,6 +64,16 @@ func openTemplate(t arn.Tenant, name, body string) (*templates.Record, error) {
 		r.Versions = append(r.Versions, templates.VersionRecord{ID: v.ID, Body: v.Body, Created: moment(v.Created)})
 	}
 	return r, nil
+}
+
+func copyTemplate(r *templates.Record) *templates.Record {
+	c := *r
+	c.Versions, c.Tags = slices.Clone(r.Versions), maps.Clone(r.Tags)
+	if r.Hook != nil {
+		hook := *r.Hook
+		c.Hook = &hook
+	}
+	return &c
 }
 
 // TemplateRecord gives the template with the name, all its versions included.
