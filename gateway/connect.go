@@ -218,7 +218,7 @@ func (s *session) enter(p *mqtt.Connect) string {
 	s.g.door.pass(s.raw)
 	s.g.Metrics.Connection(1)
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
-		s.end(mqtt.ServerShuttingDown, "The server is shutting down.")
+		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
 	s.welcome(s.connack(p))
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))

@@ -202,7 +202,7 @@ func (g *Gateway) Close() {
 	g.stop()
 	g.door.closeAll()
 	for _, s := range g.hub.all() {
-		s.end(mqtt.ServerShuttingDown, "The server is shutting down.")
+		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
 	g.sessions.Wait()
 }

@@ -133,7 +133,10 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 // handshakeFailed explains a handshake that came to nothing.
 func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.Recorder, h *hello, err error) {
 	cause, text := explainHandshake(h, err, g.Names.Known())
-	if g.door.showedOut(conn) {
+	switch {
+	case g.ctx.Err() != nil:
+		cause, text = "shutdown", shuttingDown
+	case g.door.showedOut(conn):
 		cause, text = "crowd", tooManyStrangers
 	}
 	rec.Refuse("tls", text)

@@ -252,6 +252,11 @@ func TestCloseEndsEverythingAndLeavesNothing(t *testing.T) {
 			t.Errorf("a goroutine stayed:\n%s", g)
 		}
 	}
+	for row := range x.journal.rows() {
+		if row != "127.0.0.1/32 shutdown" {
+			t.Errorf("the journal blames a device: %s", row)
+		}
+	}
 	if x.gateway.Connections() != 0 || x.gateway.door.total != 0 || len(x.gateway.hub.certs) != 0 || len(x.gateway.hub.entering) != 0 || len(x.gateway.door.shown) != 0 {
 		t.Error("tables are not empty")
 	}

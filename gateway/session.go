@@ -186,6 +186,8 @@ func (s *session) notConnect(err error) string {
 			s.send(&mqtt.Connack{Code: mqtt.RefusedVersion})
 		}
 		return s.strange("not-connect", "The first packet is no CONNECT that can be read. "+bad.Text)
+	case s.g.ctx.Err() != nil:
+		return s.strange("shutdown", shuttingDown)
 	case s.g.door.showedOut(s.raw):
 		return s.strange("crowd", tooManyStrangers)
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -193,6 +195,8 @@ func (s *session) notConnect(err error) string {
 	}
 	return s.strange("broken-off", "The device closed the connection before CONNECT. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?")
 }
+
+const shuttingDown = "The server is shutting down."
 
 const tooManyStrangers = "The connection was closed to make room: too many wait before CONNECT, and it had waited longest."
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"net"
 	"strings"
 	"testing"
 
@@ -113,13 +114,12 @@ func TestADeviceCannotPoseAsTheServer(t *testing.T) {
 	fake.shown = &x.cert
 	posing := New(Config{DB: x.store, Names: &fake, Provision: x.engine, Journal: x.journal, Now: x.now, Log: x.gateway.Log})
 	defer posing.Close()
-	real := x.gateway
-	x.gateway = posing
-	address := x.serve(Plain)
-	x.gateway = real
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go posing.Serve(ln, Plain)
 	o := x.options(x.cert, "victim", mqtt.V5)
-	o.Address = address
-	_, err := client.Dial(context.Background(), o)
+	o.Address = ln.Addr().String()
+	_, err = client.Dial(context.Background(), o)
 	if err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("the client believed a device: %v", err)
 	}
