@@ -54,7 +54,8 @@ type DB interface {
 	Update(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
 
 	// Outbox gives up to limit committed events of this node in commit order,
-	// with the position to pass to Forget once they were carried away.
+	// with the position to pass to Forget once they were carried away. Events
+	// of one Update are never parted: the last one may bring more than limit.
 	Outbox(ctx context.Context, limit int) (events []event.Event, position int64, err error)
 	Forget(ctx context.Context, position int64) error
 	// Committed receives a token whenever events may wait in the outbox.

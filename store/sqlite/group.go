@@ -101,6 +101,9 @@ func (w *writer) post() error {
 	if err != nil {
 		return err
 	}
+	if err := w.begin(); err != nil { // a job that failed may have closed it
+		return err
+	}
 	_, err = w.conn.Exec(context.Background(), "INSERT INTO outbox (count, body) VALUES ($1, $2)", int64(len(w.events)), body)
 	w.kept = true
 	return err

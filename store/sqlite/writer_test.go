@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/things"
@@ -145,6 +146,28 @@ func TestAFailureIsUndoneBeforeTheNextNeighbourLooks(t *testing.T) {
 				t.Errorf("%d commits, want one shared", c)
 			}
 		})
+	}
+}
+
+func TestEventsOfAGroupThatStoredNothingElse(t *testing.T) {
+	db := private(t)
+	sorry := errors.New("sorry")
+	errs := group(db, func(_ context.Context, tx store.Tx) error {
+		tx.Emit(event.Event{Kind: event.ThingChanged, ID: "a"})
+		return nil
+	}, func(ctx context.Context, tx store.Tx) error {
+		tx.Emit(event.Event{Kind: event.ThingChanged, ID: "b"})
+		return errors.Join(put("b")(ctx, tx), sorry)
+	})
+	if errs[0] != nil || !errors.Is(errs[1], sorry) {
+		t.Errorf("got %v", errs)
+	}
+	events, _, err := db.Outbox(t.Context(), 10)
+	if err != nil || len(events) != 1 || events[0].ID != "a" {
+		t.Errorf("outbox: %v, %v", events, err)
+	}
+	if stored(t, db, "b") {
+		t.Error("b was stored")
 	}
 }
 
