@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
 	"strconv"
 	"time"
@@ -14,18 +13,6 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 )
-
-// decodeBody reads the JSON body of one of our own operations; unlike AWS's,
-// they refuse members that they do not know.
-func decodeBody(body []byte, into any) error {
-	if len(body) == 0 {
-		return fault.New(fault.InvalidRequest, "The request has no body.")
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fault.Wrap(fault.InvalidPayload, err, "The body is not the JSON object that was expected: %v.", err)
-	}
-	return nil
-}
 
 // pageFrom reads maxResults (1 to 250, default 25) and nextToken.
 func pageFrom(q url.Values) (ref.Page, error) {
@@ -103,7 +90,11 @@ func (s *Server) listClaims(ctx context.Context, c *control.Call) (any, error) {
 				CertificateID: string(r.CertID), TemplateName: r.Template, MadeBy: r.MadeBy, Temporary: r.Trusted,
 				Status: "DELETED", CreationDate: seconds(r.Created), Expiration: seconds(r.Expires),
 			}
-			if cert, err := tx.Certificate(ctx, c.Tenant, r.CertID); err == nil {
+			cert, err := tx.Certificate(ctx, c.Tenant, r.CertID)
+			if err != nil && !fault.Is(err, fault.Missing) {
+				return err
+			}
+			if err == nil {
 				item.Status = string(cert.Status)
 			}
 			out.Claims = append(out.Claims, item)

@@ -96,9 +96,9 @@ func (c Config) check() error {
 	if c.Store != "sqlite" && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://") {
 		return fault.New(fault.InvalidRequest, "--store: expected sqlite or a postgres:// URL.")
 	}
-	for flag, address := range map[string]string{"--mqtt": c.MQTT, "--alpn": c.ALPN, "--control": c.Control} {
-		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
-			return fault.New(fault.InvalidRequest, "%s %q: expected HOST:PORT or :PORT.", flag, address)
+	for _, p := range c.ports() {
+		if _, _, err := net.SplitHostPort(p.address); p.address != "" && err != nil {
+			return fault.New(fault.InvalidRequest, "--%s %q: expected HOST:PORT or :PORT.", p.flag, p.address)
 		}
 	}
 	for _, h := range c.Hosts {
@@ -112,18 +112,36 @@ func (c Config) check() error {
 	if (c.AdminKeyID == "") != (c.AdminSecret == "") {
 		return fault.New(fault.InvalidRequest, "--admin-key-id and --admin-secret belong together: give both or neither.")
 	}
+	if c.Pool < 0 {
+		return fault.New(fault.InvalidRequest, "--pool %d: expected a number of keys.", c.Pool)
+	}
+	if c.ReapEvery < 0 {
+		return fault.New(fault.InvalidRequest, "The reaper cannot run every %v: expected a time.", c.ReapEvery)
+	}
 	return nil
 }
 
+// A port is an address to listen on, by its flag.
+type port struct{ flag, address string }
+
+func (c Config) ports() []port {
+	return []port{{"mqtt", c.MQTT}, {"alpn", c.ALPN}, {"control", c.Control}}
+}
+
+// validHost says whether h may be a --host: an address without zone, or an
+// exact DNS name (RFC 1123, section 2.1).
 func validHost(h string) bool {
-	if _, err := netip.ParseAddr(h); err == nil {
-		return true
+	if ip, err := netip.ParseAddr(h); err == nil {
+		return ip.Zone() == ""
 	}
-	if h == "" || len(h) > 253 {
+	if len(h) > 253 {
 		return false
 	}
-	for _, label := range strings.Split(h, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+	for label := range strings.SplitSeq(strings.ToLower(h), ".") {
+		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return false
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return false
 		}
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net"
 	"net/http"
 
 	"github.com/slipway-iot/slipway/control"
@@ -12,7 +11,7 @@ import (
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
 		DB: s.db, Keys: s.seal, Issuer: s.provision, Endpoint: s.hosts.Endpoint,
-		Hosts: s.controlHosts(), Dev: s.cfg.Dev, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
+		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {
 		return err
@@ -21,15 +20,6 @@ func (s *Server) openControl(context.Context) (err error) {
 		s.control.Handle(e.method, e.path, e.action, e.answer)
 	}
 	return nil
-}
-
-// controlHosts are the names under which the control port may be called.
-func (s *Server) controlHosts() []string {
-	out := append([]string(nil), s.cfg.Hosts...)
-	if host, _, err := net.SplitHostPort(s.cfg.Control); err == nil && host != "" {
-		out = append(out, host)
-	}
-	return out
 }
 
 // An extension is an operation that AWS does not have, under /slipway/.

@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/functions/allowlist"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // putFunction: PUT /slipway/functions/{name} with the spec as body. The spec
@@ -22,8 +23,14 @@ func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) 
 	if err := decodeBody(c.Body, &spec); err != nil {
 		return nil, err
 	}
+	if spec.Name != "" && spec.Name != c.Path["name"] {
+		return nil, fault.New(fault.InvalidRequest, "name %q: the path says %q; leave it out, or say the same.", functions.Quote(spec.Name), functions.Quote(c.Path["name"]))
+	}
 	spec.Name = c.Path["name"]
 	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.mayReach(c, spec); err != nil {
 		return nil, err
 	}
 	if spec.Kind == functions.Allowlist { // a list that cannot be read is refused now, not when a device comes
@@ -49,6 +56,26 @@ func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) 
 	}
 	s.functions.Invalidate(c.Tenant, spec.Name) // the caller's next request sees it
 	return functionItem(c.Tenant, spec), nil
+}
+
+// mayReach refuses a function that reaches into the machine the server runs on:
+// its programs, its files, its network. Whoever may add one of those can read
+// every account's keys, so it takes an admin of the default account, which is
+// the server's own.
+func (s *Server) mayReach(c *control.Call, spec functions.Spec) error {
+	what := ""
+	switch {
+	case spec.Kind == functions.Process:
+		what = "runs a program on the server"
+	case spec.Path != "":
+		what = "reads a file of the server; give its text as csv"
+	case spec.AllowPrivate:
+		what = "reaches the server's own network (allowPrivate)"
+	}
+	if what == "" || s.cfg.Dev || c.Key.Role == tenants.Admin && c.Key.Account == arn.Default.Account {
+		return nil
+	}
+	return fault.New(fault.AccessDenied, "Function %s %s; that takes an admin key of account %s.", spec.Name, what, arn.Default.Account)
 }
 
 type functionAnswer struct {

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -26,6 +27,8 @@ type hosts struct {
 	db  store.DB
 	now func() time.Time
 
+	stale atomic.Bool // the tenants changed and could not be read again
+
 	mu      sync.RWMutex
 	base    []string // configured, first first
 	bound   []string // addresses that were bound
@@ -37,9 +40,23 @@ type hosts struct {
 func newHosts(authority *ca.CA, db store.DB, configured []string, now func() time.Time) *hosts {
 	h := &hosts{ca: authority, db: db, now: now, shown: map[arn.Tenant]*tls.Certificate{}}
 	for _, name := range configured {
-		h.base = append(h.base, strings.ToLower(name))
+		h.base = append(h.base, canonical(name))
 	}
 	return h
+}
+
+// canonical writes a name in the one way in which names are compared: in lower
+// case, without the dot that may end it, an address as Go writes it.
+func canonical(name string) string {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.Unmap().String()
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
 }
 
 // load reads the tenants; it is called again when one was made or switched off.
@@ -124,28 +141,42 @@ func (h *hosts) namesOf(t arn.Tenant) []string {
 		return append(append(out, h.base...), h.bound...)
 	}
 	for _, b := range h.base {
-		if _, err := netip.ParseAddr(b); err != nil {
+		if !isAddress(b) {
 			out = append(out, t.Account+"."+t.Region+"."+b)
 		}
 	}
 	return out
 }
 
-// Endpoint is the host name that DescribeEndpoint answers for a tenant.
+// Endpoint is the host name that DescribeEndpoint answers for a tenant. Where
+// every host is an address, another tenant than the default one has no name of
+// its own; its devices use the address and are known by their certificates.
 func (h *hosts) Endpoint(t arn.Tenant) string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if t == arn.Default {
-		return h.base[0]
+	if t != arn.Default {
+		for _, b := range h.base {
+			if !isAddress(b) {
+				return t.Account + "." + t.Region + "." + b
+			}
+		}
 	}
-	return t.Account + "." + t.Region + "." + h.base[0]
+	return h.base[0]
+}
+
+// Machine lists the names of the server itself: those configured, and the
+// addresses that were bound.
+func (h *hosts) Machine() []string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Concat(h.base, h.bound)
 }
 
 // Tenant gives the tenant that a server name belongs to.
 func (h *hosts) Tenant(name string) (arn.Tenant, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	t, ok := h.names[strings.ToLower(name)]
+	t, ok := h.names[canonical(name)]
 	return t, ok
 }
 
@@ -171,7 +202,7 @@ func (h *hosts) Tenants() []arn.Tenant {
 // Reserved says whether a name belongs to this server, so that no device's
 // certificate may carry it.
 func (h *hosts) Reserved(name string) bool {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	name = canonical(name)
 	if ip, err := netip.ParseAddr(name); err == nil && ip.IsLoopback() {
 		return true
 	}
@@ -180,22 +211,18 @@ func (h *hosts) Reserved(name string) bool {
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if _, ours := h.names[name]; ours {
+	if slices.Contains(h.bound, name) { // also while no tenant goes by it
 		return true
 	}
-	for _, b := range h.base {
-		if strings.HasSuffix(name, "."+b) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.base, func(b string) bool { return name == b || strings.HasSuffix(name, "."+b) })
 }
 
 // renewBefore is how long before its end a server certificate is made anew.
 const renewBefore = 30 * 24 * time.Hour
 
 // Certificate gives what the server shows under a name; without a name, what
-// the default tenant's devices see. It is made when first asked for.
+// the default tenant's devices see. It is made when first asked for, and anew
+// in time; one that is still good is shown if that fails.
 func (h *hosts) Certificate(name string) (*tls.Certificate, error) {
 	t, known := h.Tenant(name)
 	if !known {
@@ -204,23 +231,52 @@ func (h *hosts) Certificate(name string) (*tls.Certificate, error) {
 	h.mu.RLock()
 	c := h.shown[t]
 	h.mu.RUnlock()
-	if c != nil && c.Leaf.NotAfter.Sub(h.now()) > renewBefore {
+	if c != nil && !h.due(c) {
 		return c, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c, err := h.ca.ServerCertificate(h.namesOf(t))
-	if err != nil {
-		return nil, err
+	if c = h.shown[t]; c != nil && !h.due(c) { // another connection was faster
+		return c, nil
 	}
-	h.shown[t] = c
-	return c, nil
+	fresh, err := h.ca.ServerCertificate(h.namesOf(t))
+	switch {
+	case err == nil:
+		h.shown[t] = fresh
+		return fresh, nil
+	case c != nil && h.now().Before(c.Leaf.NotAfter):
+		return c, nil
+	}
+	return nil, err
 }
 
-// follow reads the tenants again when they changed.
+// due says whether a certificate should be made anew: a month before its end,
+// or in the last third of a life that its authority's end cut short.
+func (h *hosts) due(c *tls.Certificate) bool {
+	life := c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)
+	return c.Leaf.NotAfter.Sub(h.now()) < min(renewBefore, life/3)
+}
+
+// follow reads the tenants again when they changed. If that fails, repair does
+// it later.
 func (h *hosts) follow(ctx context.Context, e event.Event) error {
 	if e.Kind != event.TenantChanged {
 		return nil
 	}
-	return h.load(ctx)
+	h.stale.Store(true)
+	return h.repair(ctx)
 }
+
+// repair reads the tenants if an earlier try failed.
+func (h *hosts) repair(ctx context.Context) error {
+	if h.repaired() {
+		return nil
+	}
+	if err := h.load(ctx); err != nil {
+		return err
+	}
+	h.stale.Store(false)
+	return nil
+}
+
+func (h *hosts) repaired() bool { return !h.stale.Load() }

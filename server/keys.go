@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -34,57 +37,79 @@ func ReadAdmin(data string, key *seal.Key) (*Credential, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.InvalidRequest, err, "The admin key in %s cannot be opened with this unlock key or passphrase.", data)
 	}
-	var c Credential
-	return &c, json.Unmarshal(plain, &c)
+	c := new(Credential)
+	if err := json.Unmarshal(plain, c); err != nil {
+		return nil, fault.Wrap(fault.InvalidRequest, err, "The admin key in %s is damaged.", data)
+	}
+	return c, nil
 }
 
 // ensureAdmin makes the default tenant and the first admin's key, or takes the
 // one given. It is safe to repeat, whatever crashed before.
+//
+// A key made here is in its file before the store learns of it, so that there
+// is never one whose secret nobody has; one given by flags is kept once the
+// store has taken it.
 func (s *Server) ensureAdmin(ctx context.Context) error {
-	given := s.cfg.AdminKeyID != ""
 	known, err := ReadAdmin(s.cfg.Data, s.seal)
-	if fault.Is(err, fault.InvalidRequest) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	var made *Credential
+	admin := known
+	switch {
+	case s.cfg.AdminKeyID != "":
+		admin = &Credential{s.cfg.AdminKeyID, s.cfg.AdminSecret}
+	case known == nil:
+		if admin, err = s.drawAdmin(); err != nil {
+			return err
+		}
+	}
 	err = s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-		made = nil
 		if _, err := tenants.Ensure(ctx, tx, arn.Default, s.cfg.Now()); err != nil {
 			return err
 		}
-		switch {
-		case given:
-			made = &Credential{s.cfg.AdminKeyID, s.cfg.AdminSecret}
-			return s.takeKey(ctx, tx, made)
-		case known != nil:
-			return s.takeKey(ctx, tx, known) // the file may have outlived the store, or the crash between
-		}
-		k, secret, err := tenants.NewAccessKey(ctx, tx, s.seal, arn.Default.Account, tenants.Admin, "first admin", s.cfg.Rand, s.cfg.Now())
-		if err != nil {
-			return err
-		}
-		made = &Credential{k.ID, secret}
-		return nil
+		return s.takeKey(ctx, tx, admin)
 	})
-	if err != nil || made == nil {
+	if err != nil || known != nil && *known == *admin {
 		return err
 	}
-	plain, err := json.Marshal(made)
+	return s.keepAdmin(admin)
+}
+
+func (s *Server) drawAdmin() (*Credential, error) {
+	id, secret, err := tenants.Draw(s.cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	c := &Credential{id, secret}
+	return c, s.keepAdmin(c)
+}
+
+func (s *Server) keepAdmin(c *Credential) error {
+	plain, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(s.cfg.Data, adminFile), s.seal.Seal("admin key", plain), 0o600)
 }
 
-// takeKey stores an admin key that was chosen elsewhere, unless it is there.
+// takeKey stores an admin key, unless it is there. A key by that name with
+// another secret is not taken over.
 func (s *Server) takeKey(ctx context.Context, tx store.Tx, c *Credential) error {
-	_, err := tx.AccessKey(ctx, c.ID)
-	if !fault.Is(err, fault.Missing) {
+	there, err := tx.AccessKey(ctx, c.ID)
+	if fault.Is(err, fault.Missing) {
+		return tenants.AddAccessKey(ctx, tx, s.seal, &tenants.AccessKey{
+			ID: c.ID, Account: arn.Default.Account, Role: tenants.Admin, Name: "first admin", Created: s.cfg.Now(),
+		}, c.Secret)
+	}
+	if err != nil {
 		return err
 	}
-	return tenants.AddAccessKey(ctx, tx, s.seal, &tenants.AccessKey{
-		ID: c.ID, Account: arn.Default.Account, Role: tenants.Admin, Name: "first admin", Created: s.cfg.Now(),
-	}, c.Secret)
+	secret, err := tenants.Secret(s.seal, there)
+	if err == nil && subtle.ConstantTimeCompare([]byte(secret), []byte(c.Secret)) == 0 {
+		err = fault.New(fault.InvalidRequest, "--admin-secret is not the secret of access key %s, which exists already; give that secret, or another --admin-key-id.", c.ID)
+	}
+	return err
 }
 
 // writeFile replaces a file whole or not at all.

@@ -1,17 +1,20 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +55,8 @@ type Server struct {
 	control   *control.Server
 	metrics   *metrics.Metrics
 	bus       *local.Bus
+	pulse     pulse
+	lock      *os.File // on the data folder, held until Close
 
 	listeners map[string]net.Listener
 	endpoints Endpoints
@@ -90,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openData, s.openStore, s.openCA, s.ensureAdmin, s.openUseCases, s.openControl, s.listen,
+		s.openData, s.openStore, s.openCA, s.ensureAdmin, s.openUseCases, s.listen, s.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -106,6 +111,13 @@ func (s *Server) openData(context.Context) (err error) {
 	}
 	if err := os.Chmod(s.cfg.Data, 0o700); err != nil {
 		return fault.Wrap(fault.InvalidRequest, err, "--data %s: its mode cannot be set to 0700.", s.cfg.Data)
+	}
+	if s.lock, err = lockFolder(filepath.Join(s.cfg.Data, "lock")); err != nil {
+		return fault.Wrap(fault.InvalidRequest, err, "--data %s: another server runs on this folder, or its lock cannot be taken.", s.cfg.Data)
+	}
+	// A server that was killed left its endpoints behind.
+	if err := os.Remove(filepath.Join(s.cfg.Data, EndpointsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.InvalidRequest, err, "--data %s: %s of an earlier run cannot be removed.", s.cfg.Data, EndpointsFile)
 	}
 	s.seal, s.newUnlock, err = seal.Open(s.cfg.Data, s.cfg.Passphrase, s.cfg.Rand)
 	return err
@@ -155,6 +167,9 @@ func (s *Server) openCA(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if there, err := os.ReadFile(s.rootCAPath()); err == nil && bytes.Equal(there, s.ca.ServerRootPEM()) {
+		return nil
+	}
 	return writeFile(s.rootCAPath(), s.ca.ServerRootPEM(), 0o644)
 }
 
@@ -177,7 +192,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	}
 	s.journal = journal.New(s.db, s.cfg.Log, s.metrics, s.cfg.Now)
 	s.gateway = gateway.New(gateway.Config{
-		DB: s.db, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
+		DB: watched{s.db, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
@@ -201,20 +216,30 @@ func (s *Server) lookupFunction(ctx context.Context, t arn.Tenant, name string) 
 }
 
 // listen opens every port before anything is served, so that the first device
-// finds all of them.
+// finds all of them. What the server shows is made here too, so that a name
+// for which no certificate can be made is told now and not to a device.
 func (s *Server) listen(context.Context) error {
-	for name, address := range map[string]string{"mqtt": s.cfg.MQTT, "alpn": s.cfg.ALPN, "control": s.cfg.Control} {
-		if address == "" {
+	for _, port := range s.cfg.ports() {
+		if port.address == "" {
 			continue
 		}
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			return fault.Wrap(fault.InvalidRequest, err, "--%s %s: the port cannot be opened.", name, address)
+		ln, err := net.Listen("tcp", port.address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fault.Wrap(fault.InvalidRequest, err, "--%s %s: the port is in use; stop what holds it, or choose another.", port.flag, port.address)
 		}
-		s.listeners[name] = ln
-		if name != "control" {
+		if err != nil {
+			return fault.Wrap(fault.InvalidRequest, err, "--%s %s: the port cannot be opened.", port.flag, port.address)
+		}
+		s.listeners[port.flag] = ln
+		if port.flag != "control" || s.controlTLS() {
 			s.hosts.bind(ln.Addr())
 		}
+	}
+	if at := s.listeners["control"].Addr(); !s.controlTLS() && !loopbackAddress(at.String()) {
+		return fault.New(fault.InvalidRequest, "--control %s leads to %s, which is not on loopback; give an address that is, or one that is not by its number.", s.cfg.Control, at)
+	}
+	if _, err := s.hosts.Certificate(""); err != nil {
+		return fault.Wrap(fault.InvalidRequest, err, "--host: no server certificate can be made for these names.")
 	}
 	s.endpoints = Endpoints{
 		MQTT: s.address("mqtt"), ALPN: s.address("alpn"), Control: s.controlURL(),
@@ -276,9 +301,10 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer s.bus.Subscribe(func(e event.Event) { s.followed(ctx, e) })()
 	// The background outlives the edges: what they leave is still written.
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.bus.Subscribe(func(e event.Event) { s.followed(back, e) })()
+	s.pulse.beat()
 	var background errgroup.Group
 	background.Go(func() error { s.journal.Run(back); return nil })
 	background.Go(func() error { s.drain(back); return nil })
@@ -346,72 +372,6 @@ func (s *Server) serveControl(ctx context.Context, group *errgroup.Group) {
 	})
 }
 
-// followed hands an event to everyone who keeps something that became stale.
-func (s *Server) followed(ctx context.Context, e event.Event) {
-	if err := s.hosts.follow(ctx, e); err != nil {
-		s.cfg.Log.ErrorContext(ctx, "tenants were not read again", slog.Any("err", err))
-	}
-	s.gateway.Follow(e)
-	s.provision.Follow(e)
-	if e.Kind == event.FunctionChanged {
-		s.functions.Invalidate(e.Tenant, e.ID)
-	}
-}
-
-// adoptEvery is how often events of dead nodes are looked for. A node that was
-// killed is not known to be dead at once, so its next start may come too early.
-const adoptEvery = 5 * time.Second
-
-// drain carries committed events from the outbox to the bus.
-func (s *Server) drain(ctx context.Context) {
-	tick, orphans := time.NewTicker(time.Second), time.NewTicker(adoptEvery)
-	defer tick.Stop()
-	defer orphans.Stop()
-	report := func(err error) {
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "outbox", slog.Any("err", err))
-		}
-	}
-	for {
-		report(s.drainOnce(ctx))
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.db.Committed():
-			gather(ctx)
-		case <-tick.C:
-		case <-orphans.C:
-			report(s.adopt(ctx))
-		}
-	}
-}
-
-// gather waits a moment for company: under load one look at the outbox serves
-// many commits, and a revocation has a second.
-func gather(ctx context.Context) {
-	timer := time.NewTimer(20 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
-func (s *Server) drainOnce(ctx context.Context) error {
-	for {
-		events, position, err := s.db.Outbox(ctx, 1000)
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		if err := s.bus.Publish(events); err != nil {
-			return err
-		}
-		if err := s.db.Forget(ctx, position); err != nil {
-			return err
-		}
-	}
-}
-
 // Close releases everything; it may be called again.
 func (s *Server) Close() {
 	s.closing.Do(func() {
@@ -426,6 +386,9 @@ func (s *Server) Close() {
 		}
 		if s.db != nil {
 			_ = s.db.Close()
+		}
+		if s.lock != nil {
+			_ = s.lock.Close()
 		}
 	})
 }

@@ -29,18 +29,23 @@ var keyIDForm = regexp.MustCompile(`^[A-Za-z0-9]{12,128}$`)
 // minSecret is the shortest secret that AddAccessKey takes.
 const minSecret = 16
 
+// Draw makes the id and the secret of a new key from rand.
+func Draw(rand io.Reader) (id, secret string, err error) {
+	raw := make([]byte, 10+30)
+	if _, err := io.ReadFull(rand, raw); err != nil {
+		return "", "", fault.Wrap(fault.Internal, err, "No access key could be drawn.")
+	}
+	return "AKIA" + base32.StdEncoding.EncodeToString(raw[:10]), base64.StdEncoding.EncodeToString(raw[10:]), nil
+}
+
 // NewAccessKey makes a key of the account with a secret from rand, which is
 // given back this once and stored only sealed.
 func NewAccessKey(ctx context.Context, s Store, box Sealer, account string, role Role, name string, rand io.Reader, now time.Time) (*AccessKey, string, error) {
-	raw := make([]byte, 10+30)
-	if _, err := io.ReadFull(rand, raw); err != nil {
+	id, secret, err := Draw(rand)
+	if err != nil {
 		return nil, "", err
 	}
-	k := &AccessKey{
-		ID:      "AKIA" + base32.StdEncoding.EncodeToString(raw[:10]),
-		Account: account, Role: role, Name: name, Created: now,
-	}
-	secret := base64.StdEncoding.EncodeToString(raw[10:])
+	k := &AccessKey{ID: id, Account: account, Role: role, Name: name, Created: now}
 	return k, secret, AddAccessKey(ctx, s, box, k, secret)
 }
 
