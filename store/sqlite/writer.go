@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -149,7 +150,7 @@ func (w *writer) take() bool {
 		w.mu.Lock()
 		n := min(len(w.queue), groupLimit)
 		w.group, w.next = append(w.group[:0], w.queue[:n]...), 0
-		w.queue = append(w.queue[:0], w.queue[n:]...)
+		w.queue = slices.Delete(w.queue, 0, n)
 		closed := w.closed
 		w.mu.Unlock()
 		if n > 0 {
