@@ -91,7 +91,7 @@ func (e *Endpoint) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	defer end()
 	out, err := e.post(ctx, payload)
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil { // also an answer that came with the end of its time
 		return nil, e.calls.Ended(ctx, "answer")
 	}
 	return out, err
