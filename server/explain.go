@@ -20,8 +20,8 @@ func (s *Server) previewTemplate(ctx context.Context, c *control.Call) (any, err
 	return s.provision.Preview(ctx, c.Tenant, c.Path["name"], in.TemplateBody, in.Parameters)
 }
 
-// explainPolicy: POST /slipway/policy/explain {action, resource, principal,
-// clientId, thingName, sourceIp}: which statement decides, by the engine that
+// explainPolicy: POST /slipway/policy/explain {action, resource, certificateId,
+// clientId, sourceIp}: which statement decides, by the engine that
 // enforces.
 func (s *Server) explainPolicy(ctx context.Context, c *control.Call) (any, error) {
 	var in gateway.Question
