@@ -35,6 +35,10 @@ func (s *Server) putFunction(ctx context.Context, c *control.Call) (any, error) 
 	}
 	if spec.Kind == functions.Allowlist { // a list that cannot be read is refused now, not when a device comes
 		f, err := allowlist.Open(c.Tenant, spec)
+		if functions.ReasonOf(err) != "" {
+			_, text := fault.Show(err)
+			return nil, fault.Wrap(fault.InvalidRequest, err, "%s", text)
+		}
 		if err != nil {
 			return nil, err
 		}
