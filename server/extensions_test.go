@@ -120,7 +120,7 @@ func TestClaimsByTheControlPlane(t *testing.T) {
 	if claim.TemplateName != "fleet" || claim.CertificateARN != arn.Default.Cert(arn.CertID(claim.CertificateID)) || !strings.Contains(claim.PrivateKey, "PRIVATE KEY") {
 		t.Errorf("got %+v", claim)
 	}
-	if ends := time.Unix(int64(claim.Expiration), 0); ends.Sub(time.Now()) > time.Hour || ends.Sub(time.Now()) < 59*time.Minute {
+	if ends := time.Unix(int64(claim.Expiration), 0); time.Until(ends) > time.Hour || time.Until(ends) < 59*time.Minute {
 		t.Errorf("it ends at %v", ends)
 	}
 	type list struct {
