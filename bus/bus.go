@@ -12,8 +12,9 @@ type Bus interface {
 	// Publish hands events to every subscriber and returns when local
 	// subscribers have seen them.
 	Publish(events []event.Event) error
-	// Subscribe calls f for each event, one call at a time, until cancel.
-	// f must not block: it runs on the publisher's goroutine.
+	// Subscribe calls f for each event, one call at a time, until cancel. f
+	// runs on the publisher's goroutine: it may read the store, and waits for
+	// nothing that the publisher does, nor for a subscription.
 	Subscribe(f func(event.Event)) (cancel func())
 	Close() error
 }

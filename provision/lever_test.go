@@ -32,7 +32,9 @@ type lever struct {
 }
 
 func (l *lever) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
-	l.writes = 0
+	if l.atWrite > 0 {
+		l.writes = 0
+	}
 	err := l.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		if l.atWrite > 0 {
 			tx = &failingTx{tx, l}

@@ -1,7 +1,7 @@
 // Package metrics counts what Slipway does, for Prometheus. It is the one
 // package that knows the Prometheus client; the others call methods named
-// after what happened. Every method works on a nil *Metrics and then does
-// nothing, so tests need none.
+// after what happened. Every method but Handler works on a nil *Metrics and
+// then does nothing, so tests need none.
 package metrics
 
 import (
