@@ -15,6 +15,7 @@ const (
 	maxTypedAttributes   = 50
 	maxGroupsOfThing     = 10
 	maxGroupDepth        = 7
+	maxGroupChildren     = 100 // direct ones
 	maxSearchable        = 3
 )
 

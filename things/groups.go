@@ -45,8 +45,29 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 	if len(above)+1 > maxGroupDepth {
 		return fault.New(fault.InvalidRequest, "Thing group %s would stand %d levels deep; the limit is %d.", g.Name, len(above)+1, maxGroupDepth)
 	}
+	if err := checkRoom(ctx, s, t, g.Parent); err != nil {
+		return err
+	}
 	g.ID, g.Version = ref.ID(t.String(), "thinggroup", g.Name, g.Created), 1
 	return putGroup(ctx, s, t, g, g.Created)
+}
+
+// checkRoom holds a parent to the number of groups that may stand directly
+// below it.
+func checkRoom(ctx context.Context, s Store, t arn.Tenant, parent string) error {
+	if parent == "" {
+		return nil
+	}
+	children := 0
+	err := eachGroup(ctx, s, t, func(g *Group) {
+		if g.Parent == parent {
+			children++
+		}
+	})
+	if err == nil && children >= maxGroupChildren {
+		err = fault.New(fault.InvalidRequest, "Thing group %s has %d child groups; the limit is %d.", parent, children, maxGroupChildren)
+	}
+	return err
 }
 
 // Ancestors gives the group and all that stand above it, itself first. An

@@ -17,7 +17,7 @@ import (
 // A thing of the same name and content is taken for the one asked for: th then
 // holds it as stored. With other content Create fails with fault.Exists.
 func Create(ctx context.Context, s Store, th *Thing) error {
-	if err := checkNew(ctx, s, th); err != nil {
+	if err := checkShape(th); err != nil {
 		return err
 	}
 	old, err := s.Thing(ctx, th.Tenant, th.Name)
@@ -25,6 +25,9 @@ func Create(ctx context.Context, s Store, th *Thing) error {
 		return reuse(th, old)
 	}
 	if !fault.Is(err, fault.Missing) {
+		return err
+	}
+	if err := checkParts(ctx, s, th); err != nil {
 		return err
 	}
 	return insert(ctx, s, th)
@@ -57,10 +60,8 @@ func insert(ctx context.Context, s Store, th *Thing) error {
 	return nil
 }
 
-func checkNew(ctx context.Context, s Store, th *Thing) error {
-	if err := checkShape(th); err != nil {
-		return err
-	}
+// checkParts looks up what a new thing names.
+func checkParts(ctx context.Context, s Store, th *Thing) error {
 	if th.Type != "" {
 		ty, err := s.ThingType(ctx, th.Tenant, th.Type)
 		if err != nil {

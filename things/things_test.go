@@ -112,3 +112,59 @@ func TestWhatChangedIsTold(t *testing.T) {
 		t.Errorf("told %s", got)
 	}
 }
+
+func TestAGroupHasAHundredChildren(t *testing.T) {
+	update(t, open(t), func(ctx context.Context, tx store.Tx) error {
+		create := func(name, parent string) error {
+			return things.CreateGroup(ctx, tx, arn.Default, &things.Group{Name: name, Parent: parent, Created: noon})
+		}
+		if err := create("top", ""); err != nil {
+			return err
+		}
+		for i := range 100 {
+			if err := create(fmt.Sprintf("g%03d", i), "top"); err != nil {
+				return err
+			}
+		}
+		if err := create("g100", "top"); !fault.Is(err, fault.InvalidRequest) || !strings.Contains(err.Error(), "the limit is 100") {
+			t.Errorf("the hundred-and-first gave %v", err)
+		}
+		if err := create("g000", "top"); err != nil {
+			t.Errorf("one that is there gave %v", err)
+		}
+		return create("g100", "g000")
+	})
+}
+
+// CreateThing again with the same content succeeds (rest-api.md, section 7.1),
+// whatever became of its type meanwhile.
+func TestTheSameThingAgain(t *testing.T) {
+	update(t, open(t), func(ctx context.Context, tx store.Tx) error {
+		if err := things.CreateType(ctx, tx, arn.Default, &things.Type{Name: "lamp", Created: noon}); err != nil {
+			return err
+		}
+		lamp := func(room string) *things.Thing {
+			return &things.Thing{Tenant: arn.Default, Name: "lamp-1", Type: "lamp", Attributes: map[string]string{"room": room}, Created: noon}
+		}
+		first := lamp("7")
+		if err := things.Create(ctx, tx, first); err != nil {
+			return err
+		}
+		if err := things.Deprecate(ctx, tx, arn.Default, "lamp", false, noon); err != nil {
+			return err
+		}
+		again := lamp("7")
+		if err := things.Create(ctx, tx, again); err != nil || again.ID != first.ID || again.Version != 1 {
+			t.Errorf("got %+v, %v", again, err)
+		}
+		if err := things.Create(ctx, tx, lamp("8")); !fault.Is(err, fault.Exists) {
+			t.Errorf("other content gave %v", err)
+		}
+		other := lamp("7")
+		other.Name = "lamp-2"
+		if err := things.Create(ctx, tx, other); !fault.Is(err, fault.InvalidRequest) || !strings.Contains(err.Error(), "depreated") {
+			t.Errorf("a new one of a deprecated type gave %v", err)
+		}
+		return nil
+	})
+}
