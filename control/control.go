@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/control/internal/model"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/metrics"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
 )
@@ -56,6 +57,8 @@ type Config struct {
 	// Dev takes any access key unseen and makes tenants at first use. The
 	// caller sees to it that nobody but this machine reaches the server.
 	Dev bool
+
+	Metrics *metrics.Metrics // may be nil
 
 	Log  *slog.Logger     // nil: nothing is logged
 	Now  func() time.Time // nil: time.Now

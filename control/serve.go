@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer, err = render(answer)
 	}
 	status := s.reply(w, r, c, answer, err)
+	s.cfg.Metrics.Request(c.Action, strconv.Itoa(status))
 	s.note(r, c, status, s.cfg.Now().Sub(began), err)
 }
 

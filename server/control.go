@@ -11,7 +11,7 @@ import (
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
 		DB: s.db, Keys: s.seal, Issuer: s.provision, Endpoint: s.hosts.Endpoint,
-		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
+		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {
 		return err

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -47,7 +50,7 @@ func (s *Server) expiring() []float64 {
 // controlHandler serves metrics and health beside the control API.
 func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.Handle("GET /metrics", s.named(s.metrics.Handler()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +60,23 @@ func (s *Server) controlHandler() http.Handler {
 		default: // never through ServeMux, which redirects // and ..
 			s.control.ServeHTTP(w, r)
 		}
+	})
+}
+
+// named refuses a page that a stranger's name leads to us for, as the control
+// API does (DESIGN.md, decision 11).
+func (s *Server) named(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		host = canonical(strings.Trim(host, "[]"))
+		if !loopbackAddress(net.JoinHostPort(host, "0")) && !slices.Contains(s.hosts.Machine(), host) {
+			http.Error(w, "The request is for a host that is no name of this server.", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
 	})
 }
 

@@ -29,18 +29,21 @@ func TestMetrics(t *testing.T) {
 	}
 	_, _, _, err = s.provision.Claim(context.Background(), arn.Default, provision.NewClaim{Template: "fleet", ValidFor: 36 * time.Hour})
 	must(t, err)
+	_, err = call(s.admin(), "GET", "/things/lamp-1", "")
+	must(t, err)
 	got := s.await(`slipway_attempts_total{door="claim",outcome="refused"}`, "1")
 	for series, want := range map[string]string{
-		`slipway_attempts_total{door="claim",outcome="provisioned"}`: "1",
-		`slipway_stage_seconds_count{stage="connect"}`:               "3",
-		`slipway_stage_seconds_count{stage="create-from-csr"}`:       "2",
-		`slipway_stage_seconds_count{stage="register"}`:              "2",
-		`slipway_connections`:                                        "1",
-		`slipway_key_pool_misses_total`:                              "0",
-		`slipway_certificates_expiring{days="0"}`:                    "0",
-		`slipway_certificates_expiring{days="1"}`:                    "0",
-		`slipway_certificates_expiring{days="7"}`:                    "1",
-		`slipway_certificates_expiring{days="90"}`:                   "1",
+		`slipway_attempts_total{door="claim",outcome="provisioned"}`:                 "1",
+		`slipway_stage_seconds_count{stage="connect"}`:                               "3",
+		`slipway_stage_seconds_count{stage="create-from-csr"}`:                       "2",
+		`slipway_stage_seconds_count{stage="register"}`:                              "2",
+		`slipway_control_requests_total{operation="iot:DescribeThing",status="200"}`: "1",
+		`slipway_connections`:                      "1",
+		`slipway_key_pool_misses_total`:            "0",
+		`slipway_certificates_expiring{days="0"}`:  "0",
+		`slipway_certificates_expiring{days="1"}`:  "0",
+		`slipway_certificates_expiring{days="7"}`:  "1",
+		`slipway_certificates_expiring{days="90"}`: "1",
 	} {
 		if got[series] != want {
 			t.Errorf("%s is %q, want %s", series, got[series], want)
@@ -110,4 +113,23 @@ func TestAnAnswerOfTheControlPlaneCounts(t *testing.T) {
 		t.Errorf("CONNECT gave %v", err)
 	}
 	_ = conn.Wait() // the connection that lived is cut
+}
+
+// A stranger's name that leads to this machine does not open its pages.
+func TestMetricsAreNoStrangers(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *Config) { c.Hosts = []string{"devices.example.org", "192.0.2.7"} })
+	for host, want := range map[string]int{
+		"devices.example.org": 200, "DEVICES.example.org:8080": 200, "192.0.2.7:8080": 200, "localhost": 200, "127.0.0.1:1": 200, "[::1]:8080": 200,
+		"evil.example.org": 403, "localhost.evil.org": 403, "192.0.2.8": 403, "devices.example.org.evil": 403,
+	} {
+		request, err := http.NewRequest("GET", s.Endpoints().Control+"/metrics", nil)
+		must(t, err)
+		request.Host = host
+		answer, err := http.DefaultClient.Do(request)
+		must(t, err)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %d", host, answer.StatusCode)
+		}
+	}
 }
