@@ -108,7 +108,7 @@ func Expire(ctx context.Context, s Store, r *TokenRecord) (deleted bool, err err
 
 // ExpireClaim removes a temporary claim that has ended, with its certificate:
 // it is hidden, so nobody else could. One that is attached to a thing stays,
-// INACTIVE.
+// INACTIVE, and is no claim any more.
 func ExpireClaim(ctx context.Context, s Store, r *ClaimRecord, now time.Time) error {
 	c, err := s.Certificate(ctx, r.Tenant, r.CertID)
 	if fault.Is(err, fault.Missing) {
@@ -122,8 +122,9 @@ func ExpireClaim(ctx context.Context, s Store, r *ClaimRecord, now time.Time) er
 			return err
 		}
 	}
-	if err := Delete(ctx, s, c, true); !fault.Is(err, fault.DeleteConflict) {
-		return err
+	err = Delete(ctx, s, c, true)
+	if fault.Is(err, fault.DeleteConflict) {
+		return s.DeleteClaim(ctx, r.Tenant, r.CertID)
 	}
-	return nil
+	return err
 }

@@ -46,10 +46,10 @@ func (s *Service) Reap(ctx context.Context, interval time.Duration) {
 // What one kind of record fails with does not keep the others.
 func (s *Service) ReapOnce(ctx context.Context) error {
 	var errs []error
-	for _, some := range []func(context.Context) (int, error){s.reapTokens, s.reapIntents, s.reapAttempts} {
+	for _, some := range []func(context.Context) (int, error){s.reapTokens, s.reapIntents, s.reapAttempts, s.reapClaims} {
 		errs = append(errs, all(ctx, some))
 	}
-	return errors.Join(append(errs, s.reapClaims(ctx))...)
+	return errors.Join(errs...)
 }
 
 // all calls some, which removes up to reapBatch records, until fewer were left.
@@ -121,12 +121,12 @@ func (s *Service) reapAttempts(ctx context.Context) (n int, err error) {
 
 // reapClaims removes the temporary claims that ended. They are few: what looks
 // through them reads all claims, which people make.
-func (s *Service) reapClaims(ctx context.Context) error {
+func (s *Service) reapClaims(ctx context.Context) (int, error) {
 	ended, err := s.endedClaims(ctx)
 	if err != nil || len(ended) == 0 {
-		return err
+		return 0, err
 	}
-	return s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+	return len(ended), s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		for _, c := range ended {
 			if err := certs.ExpireClaim(ctx, tx, c, s.Now()); err != nil {
 				return err
@@ -140,6 +140,7 @@ func (s *Service) reapClaims(ctx context.Context) error {
 func (s *Service) endedClaims(ctx context.Context) (ended []*certs.ClaimRecord, err error) {
 	before := s.Now().Add(-claimKeep)
 	err = s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		ended = nil
 		return eachTenant(ctx, tx, func(t arn.Tenant) error {
 			for page := ref.All; len(ended) < reapBatch; {
 				claims, next, err := tx.ListClaims(ctx, t, page)

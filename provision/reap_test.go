@@ -175,6 +175,9 @@ func TestTheReaperTakesTemporaryClaims(t *testing.T) {
 		if _, err := tx.Claim(ctx, arn.Default, mine); !fault.Is(err, fault.Missing) {
 			t.Errorf("its record gave %v", err)
 		}
+		if _, err := tx.Claim(ctx, arn.Default, attached); !fault.Is(err, fault.Missing) {
+			t.Errorf("the record of the one that is attached gave %v", err)
+		}
 		_, err := tx.Claim(ctx, arn.Default, lasting.ID)
 		return err
 	})
