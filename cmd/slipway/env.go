@@ -18,7 +18,7 @@ import (
 
 // envCmd prints shell exports for a running server.
 type envCmd struct {
-	Data       string `help:"The server's data folder." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
+	Data       string `help:"The server's data folder; ./slipway-data if not given." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
 	Passphrase string `help:"Unlocks the keys in --data." env:"SLIPWAY_PASSPHRASE"`
 	Region     string `help:"Region of the exports." default:"us-east-1"`
 	JSON       bool   `name:"json" help:"Print a JSON object instead."`
@@ -48,8 +48,7 @@ func (c *envCmd) Run(_ context.Context, s streams) error {
 	if strings.HasPrefix(e.Control, "https://") {
 		vars = append(vars, [2]string{"AWS_CA_BUNDLE", root})
 	}
-	_, port, _ := strings.Cut(e.MQTT, ":")
-	vars = append(vars, [2]string{"SLIPWAY_ROOT_CA", root}, [2]string{"SLIPWAY_MQTT_PORT", port})
+	vars = append(vars, [2]string{"SLIPWAY_ROOT_CA", root}, [2]string{"SLIPWAY_MQTT_PORT", portOf(e.MQTT)})
 	if c.JSON {
 		m := map[string]string{}
 		for _, v := range vars {

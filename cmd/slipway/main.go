@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -23,6 +25,8 @@ type commands struct {
 	Bench benchCmd `cmd:"" help:"Measure the durable claim flow against the cryptography it cannot avoid."`
 	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line, the SDKs and Terraform work."`
 	verbs
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 // Exit codes (DESIGN.md, section 6).
@@ -58,7 +62,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("slipway"),
 		kong.Description("Slipway takes devices from the factory to the fleet."),
-		kong.UsageOnError(), kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Writers(out, errOut), kong.Configuration(readSettings), kong.Vars{"version": version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Exit(func(code int) { exited = code; panic(exitNow{}) }))
 	if err != nil {
 		fmt.Fprintln(errOut, "slipway:", err)
@@ -72,9 +77,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 			code = exited
 		}
 	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(errOut, "slipway:", err)
+		fmt.Fprintf(errOut, "slipway: %v\n`%s --help` says what it takes.\n", err, asked(err))
 		return exitUsage
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
@@ -83,6 +91,22 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 type exitNow struct{}
+
+// asked is the command whose line could not be read, as far as it was clear.
+func asked(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		return parse.Context.Selected().FullPath()
+	}
+	return "slipway"
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return "slipway " + info.Main.Version + " " + info.GoVersion
+	}
+	return "slipway, of an unknown version"
+}
 
 // report prints what failed and gives the exit code.
 func report(w io.Writer, err error) int {
@@ -102,10 +126,19 @@ func report(w io.Writer, err error) int {
 		}
 		return coded.ExitCode()
 	}
+	fmt.Fprintln(w, "slipway:", withCause(err))
 	if fault.Is(err, fault.InvalidRequest) {
-		fmt.Fprintln(w, "slipway:", err)
 		return exitUsage
 	}
-	fmt.Fprintln(w, "slipway:", err)
 	return exitFailed
+}
+
+// withCause is an error in one line: a fault's sentence, and its cause in
+// brackets, which whoever sits at this machine may read.
+func withCause(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Err == nil || f.Error() != err.Error() {
+		return err.Error()
+	}
+	return f.Text + " (" + strings.Join(strings.Fields(withCause(f.Err)), " ") + ")"
 }

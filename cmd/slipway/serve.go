@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,13 +19,13 @@ import (
 // serveCmd runs the server. Its flags are also environment variables and keys
 // of --config; server.Config says what each means.
 type serveCmd struct {
-	Config      kong.ConfigFlag `help:"JSON file with any of these settings." placeholder:"FILE"`
-	Data        string          `help:"Folder that holds everything, mode 0700." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
+	Config      kong.ConfigFlag `help:"JSON file with any of these settings, by their names without the dashes. Flags and environment go before it." placeholder:"FILE"`
+	Data        string          `help:"Folder that holds everything, mode 0700; ./slipway-data if not given." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
 	Store       string          `help:"sqlite, or a postgres:// URL." default:"sqlite" env:"SLIPWAY_STORE"`
-	MQTT        string          `name:"mqtt" help:"MQTT over mutual TLS." default:":8883" env:"SLIPWAY_MQTT" placeholder:"ADDR"`
+	MQTT        string          `name:"mqtt" help:"MQTT over mutual TLS; :8883 if not given." default:":8883" env:"SLIPWAY_MQTT" placeholder:"ADDR"`
 	ALPN        string          `name:"alpn" help:"The same on a second port, by ALPN x-amzn-mqtt-ca, such as :443." env:"SLIPWAY_ALPN" placeholder:"ADDR"`
-	Control     string          `help:"Control API, metrics, health; TLS off loopback." default:"127.0.0.1:8080" env:"SLIPWAY_CONTROL" placeholder:"ADDR"`
-	Host        []string        `help:"Name or IP address that devices use; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
+	Control     string          `help:"Control API, metrics, health; TLS off loopback. 127.0.0.1:8080 if not given." default:"127.0.0.1:8080" env:"SLIPWAY_CONTROL" placeholder:"ADDR"`
+	Host        []string        `help:"Name or IP address that devices use, first the one that DescribeEndpoint tells them; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
 	Dev         bool            `help:"Take any access key. Refused off loopback." env:"SLIPWAY_DEV"`
 	AdminKeyID  string          `name:"admin-key-id" help:"Take this access key for the first admin." env:"SLIPWAY_ADMIN_KEY_ID"`
 	AdminSecret string          `help:"The secret of --admin-key-id; better given by environment." env:"SLIPWAY_ADMIN_SECRET"`
@@ -60,7 +61,14 @@ func (c *serveCmd) logger(s streams) *slog.Logger {
 }
 
 // Run serves until it is interrupted.
-func (c *serveCmd) Run(ctx context.Context, s streams) error {
+func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
+	if c.Data == "" { // an empty SLIPWAY_DATA means none, and not the folder in which one stands
+		c.Data = defaultData
+	}
+	// What is printed and written down holds in every other folder too.
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
+		return err
+	}
 	srv, err := server.New(ctx, c.config(s))
 	if err != nil {
 		return err
@@ -82,11 +90,26 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 }
 
 func (c *serveCmd) greet(s streams, e server.Endpoints) {
-	fmt.Fprintf(s.out, "MQTT     %s (host %s)\n", e.MQTT, e.Host)
+	fmt.Fprintf(s.out, "MQTT     %s (%s)\n", net.JoinHostPort(e.Host, portOf(e.MQTT)), listening(c.MQTT))
 	if e.ALPN != "" {
 		fmt.Fprintf(s.out, "ALPN     %s\n", e.ALPN)
 	}
-	fmt.Fprintf(s.out, "Control  %s\nRoot CA  %s\nReady. In another terminal: eval \"$(slipway env --data %s)\"\n", e.Control, e.RootCA, c.Data)
+	fmt.Fprintf(s.out, "Control  %s\nRoot CA  %s\nReady. In another terminal: eval \"$(slipway env --data %s)\"\n", e.Control, e.RootCA, shellQuote(c.Data))
+}
+
+// portOf is the port of an address; the server wrote it.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
+
+// listening says from where devices reach an address.
+func listening(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		return "on every address of this machine"
+	}
+	return "on " + host + " only"
 }
 
 // terminal says whether w is one.

@@ -77,7 +77,7 @@ func Open(dataDir, passphrase string, random io.Reader) (key *Key, created bool,
 
 // checkWay refuses to open a folder in another way than it was made.
 func checkWay(dataDir, passphrase string) error {
-	other, text := sealedFile, "The data folder is locked with a passphrase (it holds unlock.sealed); give that passphrase."
+	other, text := sealedFile, "The data folder is locked with a passphrase (it holds unlock.sealed); give it as SLIPWAY_PASSPHRASE."
 	if passphrase != "" {
 		other, text = openFile, "The data folder was made without a passphrase (it holds unlock.key); start without one."
 	}
