@@ -251,7 +251,7 @@ func TestAFunctionThatReachesIntoTheMachine(t *testing.T) {
 		_, err := call(s.admin(), "PUT", "/slipway/functions/gate", body)
 		must(t, err)
 		_, err = call(s.as(other.Account, tenants.Admin), "PUT", "/slipway/functions/gate", body)
-		wantRefusal(t, err, "AccessDeniedException", what+"")
+		wantRefusal(t, err, "AccessDeniedException", what)
 	}
 	_, err := call(s.as(other.Account, tenants.Admin), "PUT", "/slipway/functions/gate", `{"kind":"allowlist","csv":"SerialNumber\nA1\n"}`)
 	must(t, err)

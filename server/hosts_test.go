@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -284,7 +283,7 @@ func TestAWildcardAddressIsEveryAddress(t *testing.T) {
 	if _, known := n.Tenant("0.0.0.0"); known {
 		t.Error("the wildcard itself became a name")
 	}
-	if !slices.ContainsFunc(n.Machine(), func(s string) bool { return netip.MustParseAddr("127.0.0.1").String() == s }) {
+	if !slices.Contains(n.Machine(), "127.0.0.1") {
 		t.Errorf("the machine's names: %v", n.Machine())
 	}
 }
