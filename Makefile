@@ -16,6 +16,7 @@ build: go bin/slipway bin/slipway-agent
 # Go knows best what has to be built again.
 .PHONY: bin/slipway bin/slipway-agent
 bin/slipway:
+	@[ -e $@ ] || echo "The first build may take a minute: it compiles a whole SQL database."
 	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/slipway
 bin/slipway-agent:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/slipway-agent

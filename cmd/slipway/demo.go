@@ -74,7 +74,7 @@ func (c *demoCmd) Run(ctx context.Context, s streams) error {
 	var running errgroup.Group
 	running.Go(func() error { return srv.Run(ctx) })
 	defer func() { stop(); _ = running.Wait() }()
-	d := &demo{cmd: c, s: s, srv: srv, start: start}
+	d := &demo{cmd: c, s: s, width: columns(s.out), srv: srv, start: start}
 	if err := d.run(ctx); err != nil {
 		return err
 	}
@@ -86,6 +86,7 @@ func (c *demoCmd) Run(ctx context.Context, s streams) error {
 type demo struct {
 	cmd   *demoCmd
 	s     streams
+	width int // of the terminal; 0: none
 	srv   *server.Server
 	api   *api.Client
 	roots *x509.CertPool
@@ -114,7 +115,8 @@ func (d *demo) run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	e := d.srv.Endpoints()
-	d.say("server      MQTT over mutual TLS on %s, control API on %s", e.MQTT, e.Control)
+	d.say("server      MQTT over mutual TLS on %s", e.MQTT)
+	d.say("control     AWS IoT's API on %s", e.Control)
 	if err := d.setUp(ctx); err != nil {
 		return err
 	}
@@ -157,7 +159,7 @@ func (d *demo) makeType(ctx context.Context) error {
 }
 
 func (d *demo) makePolicy(ctx context.Context) error {
-	d.say("policy      %s: a lock connects as itself and speaks under its own name", demoPolicy)
+	d.say("policy      %s: a lock speaks under its own name alone", demoPolicy)
 	return d.api.Do(ctx, http.MethodPost, "/policies/"+demoPolicy, nil, nil, map[string]any{"policyDocument": demoDocument}, nil)
 }
 
@@ -168,7 +170,7 @@ func (d *demo) makeFunction(ctx context.Context) error {
 	for i := 1; i < d.cmd.Devices; i++ {
 		csv.WriteString(serial(i) + "\n")
 	}
-	d.say("function    %s: an allowlist of %d serials", demoFunction, d.cmd.Devices-1)
+	d.say("function    %s: an allowlist of %s", demoFunction, plural(d.cmd.Devices-1, "serial"))
 	return d.api.Do(ctx, http.MethodPut, "/slipway/functions/"+demoFunction, nil, nil,
 		map[string]any{"kind": "allowlist", "csv": csv.String()}, nil)
 }
@@ -178,7 +180,7 @@ func (d *demo) makeTemplate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("template    %s, which asks %s before each device", f.TemplateName, demoFunction)
+	d.say("template    %s, which asks %s each time", f.TemplateName, demoFunction)
 	return d.api.Do(ctx, http.MethodPost, "/provisioning-templates", nil, nil, map[string]any{
 		"templateName": f.TemplateName, "description": f.Description, "enabled": true,
 		"provisioningRoleArn": f.ProvisioningRoleARN, "templateBody": f.Body,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -38,21 +39,45 @@ func (r *row) how() string {
 
 // line says at once what became of a device.
 func (d *demo) line(r *row) {
-	if r.Reason != "" {
-		why := r.Reason
-		if r.note != "" {
-			why = r.note + ": " + why
-		}
-		d.say("refused     %s  %-28s %s", r.Serial, r.how(), why)
+	if r.Reason == "" {
+		d.say("provisioned %s  %-28s in %d ms", r.Serial, r.how(), r.Took.Milliseconds())
 		return
 	}
-	d.say("provisioned %s  %-28s %s in %d ms", r.Serial, r.how(), r.Result.Thing, r.Took.Milliseconds())
+	why := r.Reason
+	if r.note != "" {
+		why = r.note + ": " + why
+	}
+	head := fmt.Sprintf("refused     %s  %s", r.Serial, r.how())
+	if d.width == 0 {
+		d.say("%-51s %s", head, why)
+		return
+	}
+	d.say("%s\n%*s%s", head, afterClock, "", wrap(why, d.width, afterClock))
 }
 
-// columns are the stages as the table heads them.
-var columns = map[string]string{
+// afterClock is the column at which live lines begin.
+const afterClock = len("  1234 ms  ")
+
+// headings are the stages as the table heads them.
+var headings = map[string]string{
 	"tls": "tls", "connect": "connect", "subscribe": "subscr", "create": "create",
 	"register": "register", "tls again": "tls'", "connect again": "connect'",
+}
+
+// The columns of the table: thing, certificate id, and the stages, each as
+// wide as its heading, or as seconds need.
+const thingWidth, idWidth = 20, 64
+
+func stageWidth(stage string) int { return max(7, len(headings[stage])+2) }
+
+// wide says whether the terminal has room for a device in one line. Else the
+// certificate id stands in a second one.
+func (d *demo) wide() bool {
+	need := thingWidth + idWidth
+	for _, stage := range sim.Stages {
+		need += stageWidth(stage)
+	}
+	return d.width == 0 || d.width >= need
 }
 
 // table prints every device, and fails unless exactly the two wrong ones were
@@ -64,32 +89,57 @@ func (d *demo) table() error {
 		}
 		return d.verdict()
 	}
-	w := d.s.out
-	fmt.Fprintf(w, "\n%-20s %-64s", "thing", "certificate id")
-	for _, s := range sim.Stages {
-		fmt.Fprintf(w, " %8s", columns[s])
-	}
-	fmt.Fprintf(w, "   ms\n")
+	d.head()
 	for i := range d.rows {
-		r := &d.rows[i]
-		if r.Reason != "" {
-			continue
+		if r := &d.rows[i]; r.Reason == "" {
+			d.entry(r.Result)
 		}
-		fmt.Fprintf(w, "%-20s %-64s", r.Result.Thing, r.Result.CertificateID)
-		for _, s := range r.Result.Stages {
-			fmt.Fprintf(w, " %8.1f", float64(s.Took.Microseconds())/1000)
-		}
-		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "\nRefused, and why:\n")
+	fmt.Fprint(d.s.out, "\nRefused, and why:\n")
 	for i := range d.rows {
 		if r := &d.rows[i]; r.Reason != "" {
-			fmt.Fprintf(w, "%-20s %s\n", r.Serial, r.Reason)
+			fmt.Fprintln(d.s.out, d.under(r.Serial, r.Reason))
 		}
 	}
-	fmt.Fprintf(w, "\n%d devices, %d provisioned, in %.1f s. To keep a server: slipway serve\n",
-		len(d.rows), d.provisioned(), time.Since(d.start).Seconds())
+	fmt.Fprintf(d.s.out, "\n%d devices, %d provisioned, in %.1f s. Server and folder are gone again.\nTo keep one: %s serve; README.md says how to go on.\n",
+		len(d.rows), d.provisioned(), time.Since(d.start).Seconds(), os.Args[0])
 	return d.verdict()
+}
+
+// under gives a serial and what it was told, in two columns if a certificate
+// id has room in the second, else below each other.
+func (d *demo) under(serial, told string) string {
+	if d.width == 0 || d.width >= thingWidth+idWidth {
+		return fmt.Sprintf("%-*s%s", thingWidth, serial, wrap(told, d.width, thingWidth))
+	}
+	return serial + "\n  " + wrap(told, d.width, 2)
+}
+
+func (d *demo) head() {
+	fmt.Fprintf(d.s.out, "\n%s\n\n", wrap("Milliseconds for each stage; tls' and connect' are the second connection, which the device makes with the certificate that it was given.", d.width, 0))
+	d.cells("thing", "certificate id", func(i int) string { return headings[sim.Stages[i]] })
+}
+
+func (d *demo) entry(r *sim.Result) {
+	d.cells(r.Thing, r.CertificateID, func(i int) string {
+		return fmt.Sprintf("%.1f", float64(r.Stages[i].Took.Microseconds())/1000)
+	})
+}
+
+// cells prints a line of the table.
+func (d *demo) cells(thing, id string, stage func(int) string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-*s", thingWidth, thing)
+	if d.wide() {
+		fmt.Fprintf(&b, "%-*s", idWidth, id)
+	}
+	for i, name := range sim.Stages {
+		fmt.Fprintf(&b, "%*s", stageWidth(name), stage(i))
+	}
+	if !d.wide() {
+		b.WriteString("\n  " + id)
+	}
+	fmt.Fprintln(d.s.out, b.String())
 }
 
 func (d *demo) jsonTable() error {

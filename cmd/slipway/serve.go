@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -110,28 +108,4 @@ func listening(address string) string {
 		return "on every address of this machine"
 	}
 	return "on " + host + " only"
-}
-
-// terminal says whether w is one.
-func terminal(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && !strings.HasPrefix(os.Getenv("TERM"), "dumb")
-}
-
-func red(w any) string {
-	if terminal(w) {
-		return "\x1b[1;31m"
-	}
-	return ""
-}
-
-func reset(w any) string {
-	if terminal(w) {
-		return "\x1b[0m"
-	}
-	return ""
 }
