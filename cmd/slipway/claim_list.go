@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/slipway-iot/slipway/client/api"
 )
@@ -19,6 +20,12 @@ type claimItem struct {
 	Status        string `json:"status"`
 	Created       epoch  `json:"creationDate"`
 	Expiration    epoch  `json:"expiration"`
+}
+
+// state is the status, with what the status does not say: that the time of an
+// ACTIVE claim is over.
+func (c *claimItem) state(now time.Time) string {
+	return c.Status + either(c.Expiration != 0 && c.Expiration.time().Before(now), ", expired")
 }
 
 func (p *plane) claims(ctx context.Context) ([]claimItem, error) {
@@ -48,7 +55,7 @@ func (c *claimList) Run(ctx context.Context, s streams) error {
 	var rows []string
 	for _, item := range list {
 		by := item.MadeBy + either(item.Temporary, " (for one device)")
-		rows = append(rows, strings.Join([]string{item.CertificateID, item.Template, item.Status, item.Created.String(), item.Expiration.String(), by}, "\t"))
+		rows = append(rows, strings.Join([]string{item.CertificateID, item.Template, item.state(time.Now()), item.Created.String(), item.Expiration.String(), by}, "\t"))
 	}
 	return writeTable(s.out, "CERTIFICATE\tTEMPLATE\tSTATUS\tMADE\tEXPIRES\tBY", rows)
 }

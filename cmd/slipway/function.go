@@ -29,12 +29,12 @@ type functionAdd struct {
 	Name string   `arg:"" help:"Its name: the last part of the Lambda ARN by which templates know it."`
 	Args []string `arg:"" optional:"" help:"Arguments of --program, after a --."`
 
-	Allowlist string            `help:"CSV file of the serials that may provision; further columns override parameters." placeholder:"FILE.csv" xor:"kind" required:""`
+	Allowlist string            `help:"CSV file of the serials that may provision, under a first line that names its columns; further columns override parameters." placeholder:"FILE.csv" xor:"kind"`
 	ByPath    bool              `help:"With --allowlist: the server reads the file itself, again whenever it has changed."`
-	Parameter string            `help:"With --allowlist: the parameter that holds the serial." placeholder:"NAME"`
-	Program   string            `help:"Program on the server's machine that speaks the AWS Lambda Runtime API." placeholder:"PATH" xor:"kind" required:""`
+	Parameter string            `help:"With --allowlist: the parameter that holds the serial; SerialNumber if not given." placeholder:"NAME"`
+	Program   string            `help:"Program on the server's machine that speaks the AWS Lambda Runtime API." placeholder:"PATH" xor:"kind"`
 	Env       map[string]string `help:"With --program: environment variable of the program; may be repeated." placeholder:"KEY=VALUE" mapsep:"none"`
-	URL       string            `name:"url" help:"HTTPS endpoint that is called by POST." placeholder:"URL" xor:"kind" required:""`
+	URL       string            `name:"url" help:"HTTPS endpoint that is called by POST." placeholder:"URL" xor:"kind"`
 	SecretEnv string            `help:"With --url: environment variable here that holds the key which signs the calls." placeholder:"VAR"`
 
 	AllowPrivate bool          `help:"With --url: it may be plain http and may lie in a private network."`
@@ -49,6 +49,8 @@ func (c *functionAdd) spec() (functions.Spec, error) {
 		Parameter: c.Parameter, AllowPrivate: c.AllowPrivate, Command: c.Args}
 	var err error
 	switch {
+	case c.Allowlist == "" && c.Program == "" && c.URL == "":
+		return f, usageError{errors.New("say what it is: --allowlist FILE.csv, --program PATH or --url URL")}
 	case c.Program != "":
 		f.Kind = functions.Process
 		var path string
@@ -132,7 +134,8 @@ func (f functionItem) what() string {
 	if f.Path != "" {
 		return "the serials of " + f.Path
 	}
-	return plural(max(0, strings.Count(strings.TrimSpace(f.CSV), "\n")), "serial")
+	heading, _, _ := strings.Cut(strings.TrimSpace(f.CSV), "\n")
+	return plural(max(0, strings.Count(strings.TrimSpace(f.CSV), "\n")), "serial") + " under " + strings.TrimSpace(heading)
 }
 
 func functionPath(name string, more ...string) string {
@@ -223,8 +226,8 @@ func (c *functionRemove) Run(ctx context.Context, s streams) error {
 type functionTest struct {
 	target
 	Name    string            `arg:"" help:"Name of the function."`
-	Payload string            `help:"File with the payload; - reads standard input." placeholder:"FILE" xor:"payload" required:""`
-	Param   map[string]string `help:"Call it as a hook for a device with this parameter; may be repeated." placeholder:"NAME=VALUE" mapsep:"none" xor:"payload" required:""`
+	Payload string            `help:"File with the payload; - reads standard input." placeholder:"FILE" xor:"payload"`
+	Param   map[string]string `help:"Call it as a hook for a device with this parameter; may be repeated." placeholder:"NAME=VALUE" mapsep:"none" xor:"payload"`
 }
 
 // Run calls it. What the function answers goes out as it came.
@@ -248,6 +251,9 @@ func (c *functionTest) Run(ctx context.Context, s streams) error {
 // payload is the file's, or that of a hook (hooks-and-events.md, section 1.2)
 // for a device that does not exist.
 func (c *functionTest) payload(s streams) ([]byte, error) {
+	if c.Payload == "" && len(c.Param) == 0 {
+		return nil, usageError{errors.New("say what it is asked: --param NAME=VALUE, as for a device, or --payload FILE")}
+	}
 	if c.Payload != "" {
 		return readInput(s, c.Payload)
 	}

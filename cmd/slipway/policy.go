@@ -137,6 +137,9 @@ func (c *policyExplain) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if !strings.Contains(c.Action, ":") {
+		c.Action = "iot:" + c.Action
+	}
 	var e explanation
 	err = p.own(ctx, http.MethodPost, "/slipway/policy/explain", nil, map[string]string{
 		"action": c.Action, "resource": c.Resource, "certificateId": c.Certificate,
@@ -149,6 +152,9 @@ func (c *policyExplain) Run(ctx context.Context, s streams) error {
 		return writeJSON(s.out, e)
 	}
 	e.print(s, c.Action)
+	if c.ClientID == "" && len(e.Missing) > 0 {
+		fmt.Fprintln(s.out, "Without --client-id the connection has no thing: give the client id that the device connects with.")
+	}
 	return nil
 }
 

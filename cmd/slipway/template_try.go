@@ -145,7 +145,7 @@ func (p *plane) existingThing(ctx context.Context, name string) (*templates.Exis
 }
 
 func (p preview) print(s streams) {
-	out := sheet{s.out, 13}
+	out := sheet{s.out, 14}
 	if plan := p.Plan; plan != nil {
 		printPlan(out, plan)
 	}
@@ -170,5 +170,5 @@ func printPlan(out sheet, plan *templates.Plan) {
 		policies = append(policies, pol.Name+either(pol.Document != "", " (made if it does not exist)"))
 	}
 	out.line("policies", policies...)
-	out.line("device config", pairs(plan.DeviceConfiguration)...)
+	out.line("configuration", pairs(plan.DeviceConfiguration)...)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 )
 
@@ -78,7 +79,7 @@ func (c *traceCmd) nothing(p *plane) error {
 	}
 	return errors.New("nothing known of " + strconv.Quote(c.What) + ".\n" +
 		"Looked at " + p.client.Endpoint + " among the tries that are kept, by parameter value (such as the serial), certificate id, thing, client id and address, each written in full and in the same case." + hint + "\n" +
-		"A try is kept if it asked for provisioning or was refused something; an ordinary reconnect is not. If the device never reached the server, it is not here either: `slipway trace` alone shows the last tries of all")
+		"A try is kept if it asked for provisioning or was refused something; an ordinary reconnect is not. If the device never reached the server, it is not here either: `slipway trace` alone shows the last tries of all.")
 }
 
 // headline is the attempt in a few words.
@@ -102,19 +103,36 @@ func (a attempt) print(s streams) {
 	out.line("  new certificate", string(a.NewCert))
 	out.line("  thing", a.Thing)
 	out.line("  template", a.Template)
-	out.line("  reason", a.Reason)
+	width := columns(s.out)
+	out.line("  reason", wrap(a.Reason, width, 19))
+	short := a.shortIDs()
 	for _, step := range a.Steps {
-		printStep(s, step)
+		step.Text = short.Replace(step.Text)
+		if step.Name == "end" && a.Reason != "" && step.Text == short.Replace(a.Reason) {
+			step.Text = "The server closed the connection for this reason."
+		}
+		printStep(s, step, width)
 	}
+}
+
+// shortIDs cuts the certificate ids that stand whole in the attempt's head.
+func (a attempt) shortIDs() *strings.Replacer {
+	var pairs []string
+	for _, id := range []arn.CertID{a.CertID, a.NewCert} {
+		if len(id) > 8 {
+			pairs = append(pairs, string(id), string(id[:8])+"…")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // printStep prints one line of the timeline. A refused step begins with a mark
 // that is seen without colour too.
-func printStep(s streams, step attempts.Step) {
+func printStep(s streams, step attempts.Step, width int) {
 	mark, bold, plain := " ", "", ""
 	if step.Refused {
 		mark, bold, plain = "✗", red(s.out), reset(s.out)
 	}
 	after := fmt.Sprintf("+%.1f ms", float64(step.After)/float64(time.Millisecond))
-	fmt.Fprintf(s.out, "  %s%s %11s  %-10s %s%s\n", bold, mark, after, step.Name, step.Text, plain)
+	fmt.Fprintf(s.out, "  %s%s %11s  %-10s %s%s\n", bold, mark, after, step.Name, wrap(step.Text, width, 28), plain)
 }
