@@ -14,7 +14,7 @@ func TestAListedClaimSaysThatItsTimeIsOver(t *testing.T) {
 		"good":               {claimItem{Status: "ACTIVE", Expiration: 1001}, "ACTIVE"},
 		"over":               {claimItem{Status: "ACTIVE", Expiration: 999}, "ACTIVE, expired"},
 		"revoked, then over": {claimItem{Status: "REVOKED", Expiration: 999}, "REVOKED, expired"},
-		"without a date": {claimItem{Status: "ACTIVE"}, "ACTIVE"},
+		"without a date":     {claimItem{Status: "ACTIVE"}, "ACTIVE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := tt.claim.state(now); got != tt.want {
