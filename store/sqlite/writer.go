@@ -134,7 +134,7 @@ func (w *writer) run() {
 		}
 	}()
 	for len(w.group) > 0 || w.take() {
-		for w.next < len(w.group) {
+		for w.next < len(w.group) || w.more() {
 			w.next++
 			w.serve(w.group[w.next-1])
 		}
@@ -161,6 +161,18 @@ func (w *writer) take() bool {
 		}
 		<-w.wake
 	}
+}
+
+// more takes what came while the group was served into the same commit. It
+// first lets those run who are about to ask: a commit costs more than a job.
+func (w *writer) more() bool {
+	runtime.Gosched()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.queue), groupLimit-len(w.group))
+	w.group = append(w.group, w.queue[:n]...)
+	w.queue = slices.Delete(w.queue, 0, n)
+	return n > 0
 }
 
 // serve runs one job in its turn.
