@@ -196,7 +196,7 @@ func (r *Recorder) Close(reason string) (a *Attempt, keep bool) {
 	if r.a.Outcome == "" {
 		r.a.Outcome = Connected
 		if r.keep {
-			r.a.Outcome, r.a.Reason = Failed, Plain(reason, maxText)
+			r.a.Outcome, r.a.Reason = Failed, Plain("No thing came of it. "+reason, maxText)
 		}
 	}
 	if reason != "" {

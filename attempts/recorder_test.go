@@ -28,7 +28,7 @@ func TestWhichAttemptsAreKept(t *testing.T) {
 	}{
 		{"an ordinary connection is not", func(r *Recorder) { r.Step("connect", "accepted") }, false, Connected, ""},
 		{"one that was refused is", func(r *Recorder) { r.Refuse("connect", "no") }, true, Refused, "no"},
-		{"one that asked and came to nothing is", func(r *Recorder) { r.Through("claim", "") }, true, Failed, "gone"},
+		{"one that asked and came to nothing is", func(r *Recorder) { r.Through("claim", "") }, true, Failed, "No thing came of it. gone"},
 		{"one that became a thing is", func(r *Recorder) { r.Through("claim", "t"); r.Became("thing") }, true, Provisioned, ""},
 		{"a refusal before success is forgotten", func(r *Recorder) { r.Refuse("register", "no"); r.Became("thing") }, true, Provisioned, ""},
 		{"a refusal after success does not undo it", func(r *Recorder) { r.Became("thing"); r.Refuse("publish", "no") }, true, Provisioned, ""},

@@ -87,7 +87,7 @@ func (s *Server) admit(ctx context.Context, t arn.Tenant) error {
 	})
 	if fault.Is(err, fault.Missing) {
 		if !s.cfg.Dev {
-			return fault.Wrap(fault.AccessDenied, err, "Account %s does not exist in region %s: add it with `slipway account add`, or sign for a region that it is in.", t.Account, arn.Clip(t.Region, 40))
+			return fault.Wrap(fault.AccessDenied, err, "Account %s does not exist in region %s: sign for the region that it is in, such as with AWS_REGION=%s.", t.Account, arn.Clip(t.Region, 40), arn.Default.Region)
 		}
 		err = s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 			rec, err = tenants.Ensure(ctx, tx, t, s.cfg.Now())

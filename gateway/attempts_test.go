@@ -97,8 +97,14 @@ func TestWhatIsKeptOfAnAttempt(t *testing.T) {
 		d.send(publish(csrJSON, csrOf("p256.pem")(x)))
 		d.answer(csrJSON)
 		d.tcp.Close()
-		if a := x.whole(d); a.Outcome != attempts.Failed || !strings.Contains(a.Reason, "without DISCONNECT") {
+		a := x.whole(d)
+		if a.Outcome != attempts.Failed || !strings.Contains(a.Reason, "No thing came of it. The device closed the connection without DISCONNECT.") {
 			t.Errorf("got %+v", a)
+		}
+		if !slices.ContainsFunc(a.Steps, func(s attempts.Step) bool {
+			return s.Name == "answer" && strings.Contains(s.Text, "which the device has not subscribed to")
+		}) {
+			t.Errorf("nothing says that the device did not listen: %+v", a.Steps)
 		}
 	})
 	t.Run("failed: the server did", func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -68,8 +69,10 @@ func suiteNames(ids []uint16) string {
 	return strings.Join(names, ", ")
 }
 
-// knownNames lists the first few endpoints.
+// knownNames lists the first few endpoints that a server name can name:
+// addresses are none (RFC 6066, section 3).
 func knownNames(known []string) string {
+	known = slices.DeleteFunc(slices.Clone(known), func(name string) bool { return net.ParseIP(name) != nil })
 	if len(known) > 5 {
 		known = append(known[:5:5], fmt.Sprintf("and %d more", len(known)-5))
 	}

@@ -111,10 +111,10 @@ func (s *session) registerThing(template string, f wire.Format, payload []byte) 
 // answer is the only way out of a reserved topic: one reply, on the connection
 // that asked, and one log event.
 func (s *session) answer(op wire.Operation, topic string, f wire.Format, body encoder, err error) {
-	log := s.g.Log.With(slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
+	log := s.g.Log.With(slog.String("remote", s.remote), slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
 	defer s.record()
 	if err == nil {
-		log.InfoContext(s.ctx, op.String())
+		log.InfoContext(s.ctx, op.String(), made(body))
 		s.reply(wire.Accepted(topic), body.Encode(f))
 		answered(op)
 		return
@@ -133,6 +133,17 @@ func (s *session) answer(op wire.Operation, topic string, f wire.Format, body en
 		s.rec.Refuse(stepOf(op), text)
 	}
 	s.reply(wire.Rejected(topic), wire.Rejection{StatusCode: face.MQTT, ErrorCode: face.Code, ErrorMessage: text}.Encode(f))
+}
+
+// made names what an operation made, for the log.
+func made(body encoder) slog.Attr {
+	switch b := body.(type) {
+	case *wire.CreateAnswer:
+		return slog.String("made", b.CertificateID)
+	case *wire.RegisterAnswer:
+		return slog.String("thing", b.ThingName)
+	}
+	return slog.Attr{}
 }
 
 // answered is the last moment of an operation at which the server may be
@@ -156,9 +167,13 @@ func stepOf(op wire.Operation) string {
 // QoS 0 to one that does not.
 func (s *session) reply(topic string, payload []byte) {
 	short := strings.TrimPrefix(topic, "$aws/")
-	if !s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: s.granted(topic)}) && s.maxPacket > 0 {
+	qos, listens := s.granted(topic)
+	if !s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: qos}) && s.maxPacket > 0 {
 		s.rec.Step("answer", fmt.Sprintf("The answer on %s, with %d bytes, could not be sent: the device takes packets of at most %d bytes.", short, len(payload), s.maxPacket))
 		return
+	}
+	if !listens {
+		short += ", which the device has not subscribed to; it is sent all the same"
 	}
 	s.rec.Step("answer", short)
 }

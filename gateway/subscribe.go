@@ -139,15 +139,15 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 
 // granted is the QoS at which the session listens to a topic, 0 if it does
 // not: the QoS of a direct reply (provisioning-mqtt-api.md, section 1).
-func (s *session) granted(topic string) (qos byte) {
+func (s *session) granted(topic string) (qos byte, listens bool) {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
 	for _, sub := range s.subs {
-		if sub.group == "" && sub.qos > qos && matches(sub.match, topic) {
-			qos = sub.qos
+		if sub.group == "" && matches(sub.match, topic) {
+			qos, listens = max(qos, sub.qos), true
 		}
 	}
-	return qos
+	return qos, listens
 }
 
 // matches says whether a filter matches a topic, level by level. a/# does not

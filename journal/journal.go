@@ -112,23 +112,32 @@ func (j *Journal) dropped(n int) {
 // authentication, or the CONNECT of a device that is refused again and again.
 // Those of one who (an address, a certificate) and cause become one row a
 // minute with a count, so that neither a flood nor a stuck fleet fills the
-// disk.
+// disk; the first of them is logged.
 func (j *Journal) Fold(who, cause string, a *attempts.Attempt) {
+	if !j.fold(foldKey{who, cause}, a) {
+		return
+	}
+	j.log.Info("refused", slog.String("remote", a.Remote), slog.String("client", a.ClientID),
+		slog.String("certificate", string(a.CertID)), slog.String("reason", a.Reason))
+}
+
+// fold says whether a is the first of its minute.
+func (j *Journal) fold(k foldKey, a *attempts.Attempt) (first bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	k := foldKey{who, cause}
 	if row := j.folds[k]; row != nil && a.Opened.Sub(row.Opened) < foldFor {
 		row.Count++
 		row.Closed = a.Closed
 		j.put(row.Copy())
-		return
+		return false
 	}
 	if j.forget(); len(j.folds) >= maxFolds {
 		j.dropped(1)
-		return
+		return false
 	}
-	j.folds[k] = a
+	j.folds[k] = a.Copy()
 	j.put(a.Copy())
+	return true
 }
 
 // forget drops the rows whose minute is over, once in a while.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,6 +118,8 @@ func TestALaterStateReplacesAnEarlier(t *testing.T) {
 
 func TestAlikeAttemptsFold(t *testing.T) {
 	b := newBench(t)
+	var logged bytes.Buffer
+	b.log = slog.New(slog.NewTextHandler(&logged, nil))
 	fold := func(who, cause string, at time.Duration) {
 		a := attempt(fmt.Sprint(who, cause, at))
 		a.Opened, a.Closed = noon.Add(at), noon.Add(at)
@@ -142,6 +145,9 @@ func TestAlikeAttemptsFold(t *testing.T) {
 	want := map[string]int{"198.51.100.1silent0s": 60, "198.51.100.1sni0s": 1, "198.51.100.2silent0s": 1, "198.51.100.1silent1m0s": 1}
 	if fmt.Sprint(counts) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", counts, want)
+	}
+	if lines := strings.Count(logged.String(), "msg=refused"); lines != len(want) {
+		t.Errorf("%d lines were logged, want one for each row:\n%s", lines, logged.String())
 	}
 }
 

@@ -196,7 +196,7 @@ func (b *Bound) whyMissing(name string) string {
 	case v.of == nowhere:
 		return "it never has a value here"
 	case v.of >= thingName && v.of <= thingAttached && !b.hasThing:
-		return "the connection has no thing, for the certificate is attached to none that fits its client id"
+		return "the connection has no thing, for its client id is not the name of a thing that the certificate is attached to"
 	case v.of == thingType || v.of == thingAttribute:
 		return "the thing has no such value, or one that holds any of * $ + ? #"
 	case v.of >= certSerial && v.of <= certAltName:

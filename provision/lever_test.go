@@ -170,14 +170,21 @@ func (f *function) Close() error { return nil }
 
 // steps gathers a timeline.
 type steps struct {
-	mu  sync.Mutex
-	all []string
+	mu   sync.Mutex
+	all  []string
+	made []arn.CertID
 }
 
 func (s *steps) Step(name, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = append(s.all, name+": "+text)
+}
+
+func (s *steps) Made(id arn.CertID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made = append(s.made, id)
 }
 
 var _ provision.Tracer = (*steps)(nil)

@@ -59,8 +59,12 @@ type Caller struct {
 	Trace    Tracer // may be nil
 }
 
-// A Tracer gathers the timeline of an attempt.
-type Tracer interface{ Step(name, text string) }
+// A Tracer gathers the timeline of an attempt, and by which certificate it can
+// be found.
+type Tracer interface {
+	Step(name, text string)
+	Made(id arn.CertID)
+}
 
 func (c Caller) step(name, text string) {
 	if c.Trace != nil {

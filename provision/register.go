@@ -27,6 +27,7 @@ import (
 func (s *Service) RegisterThing(ctx context.Context, who Caller, template string, req wire.RegisterRequest) (*wire.RegisterAnswer, error) {
 	defer s.stage("register")()
 	t := &try{who: who, req: req, name: template, digest: certs.Digest(req.Digest(template))}
+	defer t.bought()
 	if err := s.plan(ctx, t); err != nil {
 		return nil, err
 	}
@@ -139,6 +140,14 @@ func (t *try) render() (*templates.Plan, error) {
 		Overrides:  t.overrides,
 		Service:    map[string]string{"AWS::IoT::Certificate::Id": string(t.cert.ID)},
 	})
+}
+
+// bought tells the timeline which certificate the token bought, whatever came
+// of it: the device may have got it on another connection.
+func (t *try) bought() {
+	if t.cert != nil && t.who.Trace != nil {
+		t.who.Trace.Made(t.cert.ID)
+	}
 }
 
 func remember(a *wire.RegisterAnswer) ([]byte, error) {

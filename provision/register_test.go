@@ -74,6 +74,9 @@ func TestADeviceBecomesAThing(t *testing.T) {
 	if said := strings.Join(trace.all, "\n"); !strings.Contains(said, "Thing lamp-1 is created.") || !strings.Contains(said, "ACTIVE") {
 		t.Errorf("the timeline says %s", said)
 	}
+	if !slices.Contains(trace.made, id) {
+		t.Errorf("the attempt is not found by the certificate %s, only by %v", id, trace.made)
+	}
 }
 
 func TestTheCertificateMayStayInactive(t *testing.T) {
