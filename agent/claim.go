@@ -21,7 +21,7 @@ func (a *Agent) claim() (tls.Certificate, error) {
 	}
 	claim, err := pair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, usage("--claim-cert and --claim-key are no certificate with its key: %v.", err)
+		return tls.Certificate{}, usage("--claim-cert and --claim-key do not belong together: %v.", err)
 	}
 	if a.Config.IgnoreDates {
 		return claim, nil

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -135,11 +136,18 @@ func (a *Agent) judgeRejection(r *rejected) *Failure {
 	case r.ErrorCode == "InvalidCertificateOwnershipToken":
 		f.Class, f.restart = TokenNotAccepted, true
 		f.Text = "The server does not take the ownership token that it gave out."
+	case strings.HasPrefix(r.ErrorMessage, unresolved):
+		name := strings.TrimPrefix(r.ErrorMessage, unresolved)
+		f.Text = fmt.Sprintf("The template needs a value for %s: give it with --param %s=VALUE. Names of parameters are case sensitive.", name, name)
 	default:
 		f.Text = fmt.Sprintf("The server does not accept this %s. Change what it names; the same request will be refused again.", r.op)
 	}
 	return f
 }
+
+// unresolved begins what AWS IoT Core and Slipway say of a parameter that is
+// missing.
+const unresolved = "Cannot resolve reference value: "
 
 // forbidden tells apart what all comes as 403.
 func forbidden(message string) (Class, string) {
@@ -168,7 +176,7 @@ func (a *Agent) judgeLink(e *mqttlink.Error, asThing bool) *Failure {
 		f.Text = fmt.Sprintf("%s: %s.", a.Config.Endpoint, e)
 	case mqttlink.Unreachable:
 		f.Class, f.Exit, f.retry = ServerNotReachable, ExitUnreachable, true
-		f.Text = fmt.Sprintf("%s cannot be reached: %s.", a.Config.Endpoint, e)
+		f.Text = fmt.Sprintf("%s cannot be reached: %s. %s", a.Config.Endpoint, e, whereto(e))
 	case mqttlink.Untrusted:
 		f.Class, f.Exit = ServerNotTrusted, ExitFailed
 		f.Text = fmt.Sprintf("%s does not prove that it is the server: %s. Check --root-ca, --endpoint and this device's clock, which says %s.", a.Config.Endpoint, e, a.date())
@@ -178,6 +186,15 @@ func (a *Agent) judgeLink(e *mqttlink.Error, asThing bool) *Failure {
 		a.judgeRefusal(f, e, asThing)
 	}
 	return f
+}
+
+// whereto says what to check when there is no connection.
+func whereto(e *mqttlink.Error) string {
+	var plain tls.RecordHeaderError
+	if errors.As(e, &plain) {
+		return "Something answers there, but not with TLS: --endpoint has to name the server's port for MQTT, such as 8883."
+	}
+	return "Check --endpoint, and that the server runs."
 }
 
 // closedText says what cannot be known.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,15 @@ func TestEveryRejectionHasItsClassAndItsNumberOfTries(t *testing.T) {
 	}
 }
 
+func TestAMissingParameterIsAskedFor(t *testing.T) {
+	inBubble(t, "by its flag", func(t *testing.T, s *server) {
+		s.onRequest = rejectAll(wire.RegisterThing, 400, "InvalidParameters", "Cannot resolve reference value: Site")
+		if f := mustFail(t, s.device(s.goodConfig())); !strings.Contains(f.Text, "--param Site=VALUE") {
+			t.Errorf("got %q", f.Text)
+		}
+	})
+}
+
 func TestEveryEndOfAConnectionHasItsClass(t *testing.T) {
 	refused := func(code mqtt.ReasonCode, reason string) *mqttlink.Error {
 		return &mqttlink.Error{Cause: mqttlink.Refused, Op: "CONNECT", Version: mqttlink.V5, Code: code, Reason: reason}
@@ -76,6 +86,8 @@ func TestEveryEndOfAConnectionHasItsClass(t *testing.T) {
 		"no answer": {&mqttlink.Error{Cause: mqttlink.TimedOut, Op: "CONNECT"}, NetworkTimeout, ExitUnreachable, 5, "in time"},
 		"nobody there": {&mqttlink.Error{Cause: mqttlink.Unreachable, Op: "the TCP connection", Err: os.ErrClosed},
 			ServerNotReachable, ExitUnreachable, 5, "cannot be reached"},
+		"a port without TLS": {&mqttlink.Error{Cause: mqttlink.Unreachable, Op: "the TLS handshake", Err: tls.RecordHeaderError{Msg: "no"}},
+			ServerNotReachable, ExitUnreachable, 5, "but not with TLS"},
 		"a server that is not ours": {&mqttlink.Error{Cause: mqttlink.Untrusted, Err: os.ErrInvalid},
 			ServerNotTrusted, ExitFailed, 1, "--root-ca"},
 		"a closed socket on MQTT 5": {&mqttlink.Error{Cause: mqttlink.Closed, Op: "CONNECT", Version: mqttlink.V5},
