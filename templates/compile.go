@@ -28,6 +28,9 @@ type mappings map[string]map[string]map[string]string
 
 func compile(root *strict.Value, kind Kind) (*Template, error) {
 	c := &compiler{Template: &Template{kind: kind}, used: map[string]bool{}}
+	if inner := root.Get("templateBody"); inner != nil {
+		return nil, bad(inner, "this is a request that creates a template; the template itself is what stands here. `slipway template apply` takes the whole.")
+	}
 	section, err := members(root, "section", "Parameters", "Mappings", "Resources", "DeviceConfiguration")
 	if err != nil {
 		return nil, err
