@@ -99,7 +99,7 @@ func (s *Server) takeKey(ctx context.Context, tx store.Tx, c *Credential) error 
 	there, err := tx.AccessKey(ctx, c.ID)
 	if fault.Is(err, fault.Missing) {
 		return tenants.AddAccessKey(ctx, tx, s.seal, &tenants.AccessKey{
-			ID: c.ID, Account: arn.Default.Account, Role: tenants.Admin, Name: "first admin", Created: s.cfg.Now(),
+			ID: c.ID, Account: arn.Default.Account, Role: tenants.Admin, Name: "first-admin", Created: s.cfg.Now(),
 		}, c.Secret)
 	}
 	if err != nil {

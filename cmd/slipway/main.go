@@ -23,7 +23,7 @@ type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server; print its endpoints."`
 	Demo  demoCmd  `cmd:"" help:"Server, template, claim and 25 virtual devices, in one command."`
 	Bench benchCmd `cmd:"" help:"Measure the durable claim flow against the cryptography it cannot avoid."`
-	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line, the SDKs and Terraform work."`
+	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line and the SDKs work."`
 	verbs
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
