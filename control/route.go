@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
 )
 
@@ -76,7 +77,7 @@ func (r *router) find(method, escaped string) (*route, map[string]string, error)
 			return rt, names, err
 		}
 	}
-	return nil, nil, fault.New(fault.UnknownOperation, "There is no operation %s at this path.", method)
+	return nil, nil, fault.New(fault.UnknownOperation, "There is no operation %s %s here; Slipway has those of AWS IoT's control plane, and GetCallerIdentity of STS.", method, arn.Clip(escaped, 80))
 }
 
 func (rt *route) fits(parts []string) bool {
