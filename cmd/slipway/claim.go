@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,8 +99,8 @@ func (c *claimNew) Run(ctx context.Context, s streams) error {
 		})
 	}
 	c.print(s, p, &claim, files)
-	if p.running != nil {
-		fmt.Fprintf(s.out, "\nOn the device: %s\n", c.next(ctx, p))
+	if at := p.deviceAddress(ctx); at != "" {
+		fmt.Fprintf(s.out, "\nOn the device: %s\n", c.next(ctx, p, at))
 	}
 	return nil
 }
@@ -169,7 +171,7 @@ func (c *claimNew) print(s streams, p *plane, claim *newClaim, files []string) {
 }
 
 // next is the command line with which a device uses the claim.
-func (c *claimNew) next(ctx context.Context, p *plane) string {
+func (c *claimNew) next(ctx context.Context, p *plane, address string) string {
 	parameters := " --param NAME=VALUE"
 	if t, err := p.existingTemplate(ctx, c.Template); err == nil {
 		parameters = ""
@@ -181,15 +183,24 @@ func (c *claimNew) next(ctx context.Context, p *plane) string {
 	}
 	in := func(name string) string { return shellQuote(filepath.Join(c.Out, name)) }
 	return fmt.Sprintf("slipway-agent provision --endpoint %s --root-ca %s \\\n  --claim-cert %s --claim-key %s \\\n  --template %s%s --out ./identity",
-		deviceAddress(p), in(rootCAFile), in(claimCertFile), in(claimKeyFile), c.Template, parameters)
+		address, in(rootCAFile), in(claimCertFile), in(claimKeyFile), c.Template, parameters)
 }
 
 // deviceAddress is where devices reach the server: its name, and the port that
-// it listens on here.
-func deviceAddress(p *plane) string {
-	e := p.running
-	if i := strings.LastIndexByte(e.MQTT, ':'); i >= 0 {
-		return e.Host + e.MQTT[i:]
+// it listens on here, or that `slipway env` told. Empty: not known.
+func (p *plane) deviceAddress(ctx context.Context) string {
+	if e := p.running; e != nil {
+		return net.JoinHostPort(e.Host, portOf(e.MQTT))
 	}
-	return e.MQTT
+	port := os.Getenv("SLIPWAY_MQTT_PORT")
+	if port == "" {
+		return ""
+	}
+	var endpoint struct {
+		Address string `json:"endpointAddress"`
+	}
+	if err := p.call(ctx, http.MethodGet, "/endpoint", url.Values{"endpointType": {"iot:Data-ATS"}}, nil, &endpoint); err != nil {
+		return ""
+	}
+	return net.JoinHostPort(endpoint.Address, port)
 }
