@@ -28,6 +28,9 @@ func (p *plane) own(ctx context.Context, method, path string, query url.Values, 
 // told adds where the address of a server that cannot be reached was found.
 func (p *plane) told(err error) error {
 	var gone *api.Unreachable
+	if errors.As(err, &gone) && p.running != nil {
+		return fmt.Errorf("%w (the address is that of %s; a server that was killed leaves it behind: start it again)", err, p.from)
+	}
 	if errors.As(err, &gone) {
 		return fmt.Errorf("%w (the address is that of %s)", err, p.from)
 	}
