@@ -13,13 +13,15 @@ demo: go bin/slipway
 
 build: go bin/slipway bin/slipway-agent
 
-# Go knows best what has to be built again.
+# Go knows best what has to be built again. Not with -trimpath, which is for
+# what is given to others: it would compile everything a second time, beside what
+# the tests compile.
 .PHONY: bin/slipway bin/slipway-agent
 bin/slipway:
 	@[ -e $@ ] || echo "The first build may take a minute: it compiles a whole SQL database."
-	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/slipway
+	CGO_ENABLED=0 $(GO) build -o $@ ./cmd/slipway
 bin/slipway-agent:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/slipway-agent
+	CGO_ENABLED=0 $(GO) build -ldflags='-s -w' -o $@ ./cmd/slipway-agent
 
 # Everything that needs no run of the program.
 check: go deps
