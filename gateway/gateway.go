@@ -79,11 +79,10 @@ type Config struct {
 // Gateway serves devices.
 type Gateway struct {
 	Config
-	hub      *hub
-	topics   *topics
-	policies *policyCache
-	recent   *recent
-	door     *door
+	hub    *hub
+	topics *topics
+	recent *recent
+	door   *door
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc
@@ -98,7 +97,7 @@ type Gateway struct {
 func New(c Config) *Gateway {
 	c.Limits = c.Limits.withDefaults()
 	g := &Gateway{
-		Config: c, hub: newHub(), topics: newTopics(), policies: newPolicyCache(), recent: newRecent(),
+		Config: c, hub: newHub(), topics: newTopics(), recent: newRecent(),
 		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
 	}
 	g.ctx, g.stop = context.WithCancel(context.Background())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
@@ -134,7 +133,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 			if err != nil {
 				return nil, err
 			}
-			if n, err = g.policies.compiled(rec); err != nil {
+			if n, err = compile(rec); err != nil {
 				return nil, err
 			}
 			g.recent.keepPolicy(k, n, r.epoch)
@@ -243,42 +242,15 @@ func (s *session) refresh() bool {
 	return true
 }
 
-// A policyCache keeps compiled documents. A version is immutable and a policy
-// made anew has another generation, so an entry never becomes wrong.
-type policyCache struct {
-	mu sync.Mutex
-	m  map[policyKey]policy.Named
-}
-
-type policyKey struct{ generation, version string }
-
-// maxPolicies bounds the cache; when it is full it starts anew.
-const maxPolicies = 4096
-
-func newPolicyCache() *policyCache { return &policyCache{m: map[policyKey]policy.Named{}} }
-
-func (c *policyCache) compiled(r *policy.Record) (policy.Named, error) {
-	k := policyKey{r.Generation, r.Default}
-	c.mu.Lock()
-	n, ok := c.m[k]
-	c.mu.Unlock()
-	if ok {
-		return n, nil
-	}
+// compile gives a policy's default version, ready to be bound.
+func compile(r *policy.Record) (policy.Named, error) {
 	v := r.Version(r.Default)
 	if v == nil {
-		return n, fault.New(fault.Internal, "Policy %s has no default version.", r.Name)
+		return policy.Named{}, fault.New(fault.Internal, "Policy %s has no default version.", r.Name)
 	}
 	doc, err := policy.Parse(v.Document)
 	if err != nil {
-		return n, err
+		return policy.Named{}, err
 	}
-	n = policy.Named{Name: r.Name, Version: v.ID, Compiled: doc.Compile()}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.m) >= maxPolicies {
-		clear(c.m)
-	}
-	c.m[k] = n
-	return n, nil
+	return policy.Named{Name: r.Name, Version: v.ID, Compiled: doc.Compile()}, nil
 }
