@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"maps"
 
 	"github.com/slipway-iot/slipway/control/internal/model"
 	"github.com/slipway-iot/slipway/store"
@@ -28,37 +29,46 @@ func op[In any](s *Server, answer func(context.Context, *Call, *In) (any, error)
 	}
 }
 
-// operations gives what answers each operation; AWS's other ones are not there
-// yet.
+// operations gives what answers each operation, area by area; AWS's other ones
+// are not there yet.
 func (s *Server) operations() map[string]operation {
+	all := map[string]operation{"DescribeEndpoint": op(s, s.describeEndpoint)}
+	for _, area := range []map[string]operation{
+		s.registryOperations(), s.certificateOperations(), s.policyOperations(), s.templateOperations(),
+		s.tagOperations(), s.caOperations(), s.accessOperations(), s.settingsOperations(),
+		s.ruleOperations(), s.taskOperations(), s.judgeOperations(),
+	} {
+		maps.Copy(all, area)
+	}
+	return all
+}
+
+func (s *Server) registryOperations() map[string]operation {
 	return map[string]operation{
-		"DescribeEndpoint": op(s, s.describeEndpoint),
-
-		"CreateThing":            op(s, s.createThing),
-		"DescribeThing":          op(s, s.describeThing),
-		"UpdateThing":            op(s, s.updateThing),
-		"DeleteThing":            op(s, s.deleteThing),
-		"ListThings":             op(s, s.listThings),
-		"AttachThingPrincipal":   op(s, s.attachThingPrincipal),
-		"DetachThingPrincipal":   op(s, s.detachThingPrincipal),
-		"ListThingPrincipals":    op(s, s.listThingPrincipals),
-		"ListThingPrincipalsV2":  op(s, s.listThingPrincipalsV2),
-		"ListPrincipalThings":    op(s, s.listPrincipalThings),
-		"ListPrincipalThingsV2":  op(s, s.listPrincipalThingsV2),
-		"CreateThingType":        op(s, s.createThingType),
-		"DescribeThingType":      op(s, s.describeThingType),
-		"UpdateThingType":        op(s, s.updateThingType),
-		"DeprecateThingType":     op(s, s.deprecateThingType),
-		"DeleteThingType":        op(s, s.deleteThingType),
-		"ListThingTypes":         op(s, s.listThingTypes),
-		"CreateThingGroup":       op(s, s.createThingGroup),
-		"DescribeThingGroup":     op(s, s.describeThingGroup),
-		"UpdateThingGroup":       op(s, s.updateThingGroup),
-		"DeleteThingGroup":       op(s, s.deleteThingGroup),
-		"ListThingGroups":        op(s, s.listThingGroups),
-		"AddThingToThingGroup":   op(s, s.addThingToThingGroup),
-		"ListThingsInThingGroup": op(s, s.listThingsInThingGroup),
-
+		"CreateThing":                 op(s, s.createThing),
+		"DescribeThing":               op(s, s.describeThing),
+		"UpdateThing":                 op(s, s.updateThing),
+		"DeleteThing":                 op(s, s.deleteThing),
+		"ListThings":                  op(s, s.listThings),
+		"AttachThingPrincipal":        op(s, s.attachThingPrincipal),
+		"DetachThingPrincipal":        op(s, s.detachThingPrincipal),
+		"ListThingPrincipals":         op(s, s.listThingPrincipals),
+		"ListThingPrincipalsV2":       op(s, s.listThingPrincipalsV2),
+		"ListPrincipalThings":         op(s, s.listPrincipalThings),
+		"ListPrincipalThingsV2":       op(s, s.listPrincipalThingsV2),
+		"CreateThingType":             op(s, s.createThingType),
+		"DescribeThingType":           op(s, s.describeThingType),
+		"UpdateThingType":             op(s, s.updateThingType),
+		"DeprecateThingType":          op(s, s.deprecateThingType),
+		"DeleteThingType":             op(s, s.deleteThingType),
+		"ListThingTypes":              op(s, s.listThingTypes),
+		"CreateThingGroup":            op(s, s.createThingGroup),
+		"DescribeThingGroup":          op(s, s.describeThingGroup),
+		"UpdateThingGroup":            op(s, s.updateThingGroup),
+		"DeleteThingGroup":            op(s, s.deleteThingGroup),
+		"ListThingGroups":             op(s, s.listThingGroups),
+		"AddThingToThingGroup":        op(s, s.addThingToThingGroup),
+		"ListThingsInThingGroup":      op(s, s.listThingsInThingGroup),
 		"RemoveThingFromThingGroup":   op(s, s.removeThingFromThingGroup),
 		"UpdateThingGroupsForThing":   op(s, s.updateThingGroupsForThing),
 		"ListThingGroupsForThing":     op(s, s.listThingGroupsForThing),
@@ -70,14 +80,23 @@ func (s *Server) operations() map[string]operation {
 		"AddThingToBillingGroup":      op(s, s.addThingToBillingGroup),
 		"RemoveThingFromBillingGroup": op(s, s.removeThingFromBillingGroup),
 		"ListThingsInBillingGroup":    op(s, s.listThingsInBillingGroup),
+		"UntagResource":               op(s, s.untagResource),
+	}
+}
 
+func (s *Server) certificateOperations() map[string]operation {
+	return map[string]operation{
 		"CreateKeysAndCertificate": op(s, s.createKeysAndCertificate),
 		"CreateCertificateFromCsr": op(s, s.createCertificateFromCSR),
 		"DescribeCertificate":      op(s, s.describeCertificate),
 		"UpdateCertificate":        op(s, s.updateCertificate),
 		"DeleteCertificate":        op(s, s.deleteCertificate),
 		"ListCertificates":         op(s, s.listCertificates),
+	}
+}
 
+func (s *Server) policyOperations() map[string]operation {
+	return map[string]operation{
 		"CreatePolicy":            op(s, s.createPolicy),
 		"GetPolicy":               op(s, s.getPolicy),
 		"ListPolicies":            op(s, s.listPolicies),
@@ -95,7 +114,11 @@ func (s *Server) operations() map[string]operation {
 		"DetachPrincipalPolicy":   op(s, s.detachPrincipalPolicy),
 		"ListPrincipalPolicies":   op(s, s.listPrincipalPolicies),
 		"ListPolicyPrincipals":    op(s, s.listPolicyPrincipals),
+	}
+}
 
+func (s *Server) templateOperations() map[string]operation {
+	return map[string]operation{
 		"CreateProvisioningTemplate":          op(s, s.createTemplate),
 		"DescribeProvisioningTemplate":        op(s, s.describeTemplate),
 		"UpdateProvisioningTemplate":          op(s, s.updateTemplate),
@@ -106,9 +129,12 @@ func (s *Server) operations() map[string]operation {
 		"DeleteProvisioningTemplateVersion":   op(s, s.deleteTemplateVersion),
 		"ListProvisioningTemplateVersions":    op(s, s.listTemplateVersions),
 		"CreateProvisioningClaim":             op(s, s.createProvisioningClaim),
+	}
+}
 
+func (s *Server) tagOperations() map[string]operation {
+	return map[string]operation{
 		"TagResource":         op(s, s.tagResource),
-		"UntagResource":       op(s, s.untagResource),
 		"ListTagsForResource": op(s, s.listTagsForResource),
 	}
 }

@@ -24,9 +24,9 @@ var house = []layer{
 	{"bytes", []string{"wire", "mqtt"}, []string{"failures", "names", "references"}},
 
 	{"instruments", []string{"internal/crash", "internal/metrics", "internal/seal"}, words},
-	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts"}, below("instruments")},
+	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts", "access", "settings", "rules", "tasks", "audit"}, below("instruments")},
 	{"contracts", []string{"store", "bus", "functions"}, below("instruments", "domain")},
-	{"use cases", []string{"provision", "journal"}, below("instruments", "domain", "contracts")},
+	{"use cases", []string{"provision", "journal", "trail"}, below("instruments", "domain", "contracts")},
 	{"edges", []string{"gateway", "control"}, below("instruments", "domain", "contracts", "use cases")},
 	{"root", []string{"server"}, below("instruments", "domain", "contracts", "use cases", "edges")},
 
