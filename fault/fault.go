@@ -42,6 +42,7 @@ const (
 	UnknownKey              // no such access key
 	BadSignature            // the signature does not match, or is too old
 	AccessDenied            // the caller's role does not include the action
+	Unauthorized            // what AWS says of a rule or destination that is not there
 	UnknownOperation        // no such path
 	NotImplemented          // AWS has the operation, Slipway has it not yet
 	Unavailable             // try again later
@@ -80,6 +81,7 @@ var faces = [numKinds]Face{
 	UnknownKey:         {403, 403, "UnrecognizedClientException", "Forbidden", slog.LevelWarn},
 	BadSignature:       {403, 403, "InvalidSignatureException", "Forbidden", slog.LevelWarn},
 	AccessDenied:       {403, 403, "AccessDeniedException", "AccessDenied", slog.LevelWarn},
+	Unauthorized:       {401, 403, "UnauthorizedException", "Forbidden", slog.LevelInfo},
 	UnknownOperation:   {404, 404, "UnknownOperationException", "ResourceNotFound", slog.LevelInfo},
 	NotImplemented:     {501, 500, "NotImplementedException", "NotImplemented", slog.LevelInfo},
 	Unavailable:        {503, 500, "ServiceUnavailableException", "ServiceUnavailable", slog.LevelError},
