@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -127,8 +126,8 @@ type thingAttribute struct {
 	Version       int64             `json:"version"`
 }
 
-// listThings lets the store compare whole values; a prefix, and an attribute
-// whatever its value, are looked for on each page, which may then be short.
+// listThings takes an attribute without a value for any value of it. A page
+// that a type and an attribute both narrow may be short.
 func (s *Server) listThings(ctx context.Context, c *Call, in *struct {
 	byToken
 	thingFilter
@@ -137,18 +136,16 @@ func (s *Server) listThings(ctx context.Context, c *Call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	f := things.Filter{Type: in.ThingTypeName}
-	if in.AttributeName != "" && in.AttributeValue != "" && !in.Prefix {
-		f.Attribute, f.Value = in.AttributeName, in.AttributeValue
+	f := things.Filter{
+		Type: in.ThingTypeName, Attribute: in.AttributeName, Value: in.AttributeValue,
+		Prefix: in.Prefix || in.AttributeValue == "",
 	}
 	list := []thingAttribute{}
 	var next string
 	err = s.view(ctx, func(ctx context.Context, tx store.Tx) error {
 		found, after, err := tx.ListThings(ctx, c.Tenant, f, p)
 		for _, th := range found {
-			if in.accepts(th) {
-				list = append(list, thingAttribute{th.Name, th.Type, c.Tenant.Thing(th.Name), filled(th.Attributes), th.Version})
-			}
+			list = append(list, thingAttribute{th.Name, th.Type, c.Tenant.Thing(th.Name), filled(th.Attributes), th.Version})
 		}
 		next = after
 		return err
@@ -157,17 +154,6 @@ func (s *Server) listThings(ctx context.Context, c *Call, in *struct {
 		Things    []thingAttribute `json:"things"`
 		NextToken string           `json:"nextToken,omitempty"`
 	}{list, s.seal(c, next)}, err
-}
-
-func (f thingFilter) accepts(th *things.Thing) bool {
-	if f.AttributeName == "" {
-		return true
-	}
-	value, ok := th.Attributes[f.AttributeName]
-	if f.Prefix || f.AttributeValue == "" {
-		return ok && strings.HasPrefix(value, f.AttributeValue)
-	}
-	return ok && value == f.AttributeValue
 }
 
 // names gives one end of each link.

@@ -61,6 +61,7 @@ type BillingGroup struct {
 type Filter struct {
 	Type             string
 	Attribute, Value string
+	Prefix           bool // Value is how the attribute's value begins
 }
 
 // The ways in which a principal may be attached (methods.md, section 1.3).
@@ -98,5 +99,6 @@ type Store interface {
 	DropLink(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (existed bool, err error)
 	Lefts(ctx context.Context, t arn.Tenant, k ref.Kind, right string, p ref.Page) ([]ref.Link, string, error)
 	Rights(ctx context.Context, t arn.Tenant, k ref.Kind, left string, p ref.Page) ([]ref.Link, string, error)
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 	Emit(event.Event)
 }

@@ -205,6 +205,8 @@ func pages(t *testing.T, open Open) {
 	t.Run("cursors", func(t *testing.T) { cursors(t, open) })
 	t.Run("hidden certificates are not listed", func(t *testing.T) { hidden(t, open) })
 	t.Run("things are filtered by type and attribute", func(t *testing.T) { filters(t, open) })
+	t.Run("a rare type among things with an attribute", func(t *testing.T) { rare(t, open) })
+	t.Run("things are found by the attributes that they have", func(t *testing.T) { indexed(t, open) })
 	t.Run("names are ordered by their bytes", func(t *testing.T) { bytewise(t, open) })
 }
 
@@ -310,7 +312,7 @@ func hidden(t *testing.T, open Open) {
 
 func filters(t *testing.T, open Open) {
 	db := open(t)
-	const n = 1200 // more than one stride of the scan
+	const n = 1200
 	update(t, db, func(ctx context.Context, tx tx) error {
 		for i := range n {
 			th := thing(name(i))
@@ -334,6 +336,82 @@ func filters(t *testing.T, open Open) {
 	same(t, list(things.Filter{Attribute: "floor", Value: "2", Type: "lock"}), []string{name(2), name(402), name(802)})
 	same(t, list(things.Filter{Attribute: "floor", Value: "3", Type: "lock"}), []string(nil))
 	same(t, list(things.Filter{Attribute: "absent"}), []string(nil))
+	same(t, list(things.Filter{Attribute: "floor", Value: "39", Prefix: true})[:4], []string{name(39), name(439), name(839), name(390)})
+	same(t, len(list(things.Filter{Attribute: "floor", Prefix: true})), n)
+	same(t, len(list(things.Filter{Attribute: "floor", Prefix: true, Type: "lock"})), n/2)
+}
+
+// rare asks for a type that few of many things with an attribute have: pages
+// may be short, and lead to all of them.
+func rare(t *testing.T, open Open) {
+	db := open(t)
+	const n = 3000
+	update(t, db, func(ctx context.Context, tx tx) error {
+		for i := range n {
+			th := thing(name(i))
+			th.Attributes = map[string]string{"model": "m"}
+			if i%1400 == 1399 {
+				th.Type = "rare"
+			}
+			if err := tx.InsertThing(ctx, th); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	f := things.Filter{Attribute: "model", Value: "m", Type: "rare"}
+	for _, p := range []ref.Page{{Limit: 1}, {Limit: 2}, {Limit: 250}} {
+		same(t, walk(t, db, p, nil, func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
+			s, next, err := tx.ListThings(ctx, arn.Default, f, p)
+			return names(s, next, err, func(th *things.Thing) string { return th.Name })
+		}), []string{name(1399), name(2799)})
+	}
+}
+
+// indexed asserts that a thing is found by the attributes that it has, and by
+// none that it had.
+func indexed(t *testing.T, open Open) {
+	db := open(t)
+	th := thing("lock-1")
+	find := func(attribute, value string, want ...string) {
+		t.Helper()
+		same(t, walk(t, db, ref.Page{Limit: 5}, nil, func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
+			s, next, err := tx.ListThings(ctx, arn.Default, things.Filter{Attribute: attribute, Value: value}, p)
+			return names(s, next, err, func(th *things.Thing) string { return th.Name })
+		}), want)
+	}
+	put := func(attributes map[string]string) {
+		t.Helper()
+		th.Attributes = attributes
+		update(t, db, func(ctx context.Context, tx tx) error { return tx.UpdateThing(ctx, th) })
+	}
+	update(t, db, func(ctx context.Context, tx tx) error {
+		th.Attributes = nil
+		return tx.InsertThing(ctx, th)
+	})
+	find("floor", "2")
+	put(map[string]string{"floor": "2", "site": "<north> & \"south\" é", "empty": ""})
+	find("floor", "2", "lock-1")
+	find("site", "<north> & \"south\" é", "lock-1")
+	find("empty", "", "lock-1")
+	put(map[string]string{"floor": "3", "site": "<north> & \"south\" é"})
+	find("floor", "2")
+	find("floor", "3", "lock-1")
+	find("site", "<north> & \"south\" é", "lock-1")
+	find("empty", "")
+	refused(t, db, fault.Exists, func(ctx context.Context, tx tx) error {
+		again := thing("lock-1")
+		again.Attributes = map[string]string{"floor": "9"}
+		return tx.InsertThing(ctx, again)
+	})
+	find("floor", "9")
+	put(nil)
+	find("floor", "3")
+	put(map[string]string{"floor": "4"})
+	update(t, db, func(ctx context.Context, tx tx) error { return tx.DeleteThing(ctx, arn.Default, "lock-1") })
+	find("floor", "4")
+	update(t, db, func(ctx context.Context, tx tx) error { return tx.InsertThing(ctx, thing("lock-1")) })
+	find("serial", "lock-1", "lock-1")
 }
 
 func bytewise(t *testing.T, open Open) {

@@ -101,38 +101,17 @@ func (tx *Tx) DeleteThing(ctx context.Context, t arn.Tenant, name string) error 
 	return err
 }
 
-// ListThings orders by name. A type is found by its index; attributes are
-// compared row by row, part of the list at a time, until the page is full.
+// ListThings orders by name, and by value before name where the filter leaves
+// the value open.
 func (tx *Tx) ListThings(ctx context.Context, t arn.Tenant, f things.Filter, p ref.Page) ([]*things.Thing, string, error) {
-	if f.Attribute == "" {
-		return tx.thingsOfType(ctx, t, f.Type, p)
+	if f.Attribute != "" {
+		return tx.thingsWith(ctx, t, f, p)
 	}
-	const stride = 500
-	var out []*things.Thing
-	part := p
-	part.Limit = stride
-	for {
-		some, next, err := tx.thingsOfType(ctx, t, f.Type, part)
-		if err != nil {
-			return nil, "", err
-		}
-		for i, th := range some {
-			if v, ok := th.Attributes[f.Attribute]; !ok || v != f.Value {
-				continue
-			}
-			if out = append(out, th); len(out) < max(p.Limit, 1) {
-				continue
-			}
-			if next == "" && i == len(some)-1 {
-				return out, "", nil
-			}
-			return out, thingList(t, f.Type).cursor(mark{th.Name}, p.Descending), nil
-		}
-		if next == "" {
-			return out, "", nil
-		}
-		part.After = next
-	}
+	var r thingRow
+	return pages(ctx, tx, thingList(t, f.Type), p, r.dest(), func() (*things.Thing, mark, bool, error) {
+		th, err := r.thing(t)
+		return th, mark{r.name}, true, err
+	})
 }
 
 func thingList(t arn.Tenant, kind string) list {
@@ -149,10 +128,70 @@ func thingList(t arn.Tenant, kind string) list {
 	return l
 }
 
-func (tx *Tx) thingsOfType(ctx context.Context, t arn.Tenant, kind string, p ref.Page) ([]*things.Thing, string, error) {
-	var r thingRow
-	return pages(ctx, tx, thingList(t, kind), p, r.dest(), func() (*things.Thing, mark, bool, error) {
+// patience is how many things one list looks at for those of a type among
+// those with an attribute; stride is how many it reads at a time.
+const (
+	patience = 1000
+	stride   = 100
+)
+
+// thingsWith goes along the index of attributes. Where a type is asked for as
+// well it reads on until the page is full or its patience ends: then the page
+// is short, and the next one goes on from there.
+func (tx *Tx) thingsWith(ctx context.Context, t arn.Tenant, f things.Filter, p ref.Page) ([]*things.Thing, string, error) {
+	var (
+		l     = attributeList(t, f)
+		limit = max(p.Limit, 1)
+		r     thingRow
+		value string
+		found []*things.Thing
+		last  mark // of found
+		more  bool // came after it
+	)
+	look := func() (none struct{}, at mark, keep bool, err error) {
+		at = mark{value, r.name}[2-len(l.order):]
+		if more = len(found) == limit; more || (f.Type != "" && r.kind != f.Type) {
+			return none, at, false, nil
+		}
 		th, err := r.thing(t)
-		return th, mark{r.name}, true, err
-	})
+		found, last = append(found, th), at
+		return none, at, false, err
+	}
+	part := p
+	if f.Type != "" {
+		part.Limit = max(limit, stride)
+	}
+	for seen := 0; seen < patience; seen += part.Limit {
+		_, next, err := pages(ctx, tx, l, part, append(r.dest(), &value), look)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(found) == limit && (more || next != "") {
+			return found, l.cursor(last, p.Descending), nil
+		}
+		if part.After = next; next == "" {
+			break
+		}
+	}
+	return found, part.After, nil
+}
+
+// attributeList orders by name where the value is given, and by value where
+// its beginning is. The cross join makes SQLite begin with the attributes.
+func attributeList(t arn.Tenant, f things.Filter) list {
+	l := list{
+		name: "things by attribute",
+		query: "SELECT " + thingColumns + ", value FROM thing_attributes a CROSS JOIN things t" +
+			" WHERE t.tenant = a.tenant AND t.name = a.thing AND a.tenant = $1 AND attribute = $2 AND ",
+		args:  []any{t.String(), f.Attribute, f.Value},
+		order: []string{"value", "thing"},
+	}
+	if f.Prefix {
+		l.query += "value >= $3 AND value < $4"
+		l.args = append(l.args, f.Value+"\U0010FFFF") // no attribute goes on with that
+	} else {
+		l.query += "value = $3"
+		l.order = l.order[1:]
+	}
+	return l
 }
