@@ -27,7 +27,7 @@ const (
 	TypeChanged        Kind = "type.changed"        // thing type name
 	TemplateChanged    Kind = "template.changed"    // template name
 	FunctionChanged    Kind = "function.changed"    // function name
-	TenantChanged      Kind = "tenant.changed"      // account; made, disabled or enabled
+	TenantChanged      Kind = "tenant.changed"      // account; made, changed, disabled or enabled
 	KeyChanged         Kind = "key.changed"         // access key id
 )
 

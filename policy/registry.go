@@ -51,5 +51,6 @@ type Store interface {
 	DropLink(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (existed bool, err error)
 	Lefts(ctx context.Context, t arn.Tenant, k ref.Kind, right string, p ref.Page) ([]ref.Link, string, error)
 	Rights(ctx context.Context, t arn.Tenant, k ref.Kind, left string, p ref.Page) ([]ref.Link, string, error)
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 	Emit(event.Event)
 }

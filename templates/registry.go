@@ -62,5 +62,6 @@ type Store interface {
 	PutTemplate(ctx context.Context, r *Record) error
 	DeleteTemplate(ctx context.Context, t arn.Tenant, name string) error
 	ListTemplates(ctx context.Context, t arn.Tenant, p ref.Page) ([]*Record, string, error)
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 	Emit(event.Event)
 }

@@ -36,23 +36,8 @@ func Ensure(ctx context.Context, s Store, t arn.Tenant, now time.Time) (*Record,
 
 // SetDisabled switches a tenant off, which cuts its devices, or on again.
 func SetDisabled(ctx context.Context, s Store, t arn.Tenant, disabled bool, now time.Time) error {
-	r, err := s.Tenant(ctx, t)
-	if fault.Is(err, fault.Missing) {
-		return fault.Wrap(fault.Missing, err, "Account %s does not exist in %s.", arn.Clip(t.Account, 40), arn.Clip(t.Region, 40))
-	}
-	if err != nil || r.Disabled == disabled {
-		return err
-	}
-	r.Disabled = disabled
-	if err := s.UpdateTenant(ctx, r); err != nil {
-		return err
-	}
-	detail := "enabled"
-	if disabled {
-		detail = "disabled"
-	}
-	tenantChanged(s, t, detail, now)
-	return nil
+	_, err := Set(ctx, s, t, Change{Disabled: &disabled}, now)
+	return err
 }
 
 func tenantChanged(s Store, t arn.Tenant, detail string, now time.Time) {

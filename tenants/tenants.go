@@ -27,18 +27,20 @@ type Record struct {
 	Tenant   arn.Tenant
 	Disabled bool
 	Created  time.Time
+	Settings Settings
 }
 
 // An AccessKey signs requests. The secret must be recoverable to verify a
 // signature, so it is sealed, not hashed.
 type AccessKey struct {
-	ID       string // such as AKIA…; 16 to 128 letters and digits
-	Account  string
-	Role     Role
-	Sealed   []byte
-	Name     string // for people
-	Disabled bool
-	Created  time.Time
+	ID        string // such as AKIA…; 12 to 128 letters and digits
+	Account   string
+	Role      Role
+	Sealed    []byte
+	Name      string // for people
+	Disabled  bool
+	Created   time.Time
+	Templates []string // an installer's: those that it may hand out claims for
 }
 
 // Store is what this package asks of a database. Each Get answers

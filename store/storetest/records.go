@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/things"
 )
@@ -160,21 +161,43 @@ func records(t *testing.T, open Open) {
 			}), th)
 		}
 	})
-	t.Run("a tenant comes back, and can be disabled", func(t *testing.T) {
+	t.Run("a tenant comes back, can be disabled and has settings", func(t *testing.T) {
 		db := open(t)
 		r := &tenants.Record{Tenant: elsewhere, Created: noon}
 		update(t, db, func(ctx context.Context, tx tx) error { return tx.InsertTenant(ctx, r) })
-		r.Disabled = true
+		r.Disabled, r.Settings = true, tenants.Settings{Profile: tenants.AWS, Limits: tenants.Limits{ref.GroupDepth: 9}}
 		update(t, db, func(ctx context.Context, tx tx) error { return tx.UpdateTenant(ctx, r) })
 		same(t, fetch(t, db, func(ctx context.Context, tx tx) (*tenants.Record, error) {
 			return tx.Tenant(ctx, elsewhere)
 		}), r)
 	})
+	t.Run("a limit is the tenant's own or AWS's, also in the transaction that sets it", func(t *testing.T) {
+		db := open(t)
+		want := func(tx tx, of arn.Tenant, n int) {
+			t.Helper()
+			if got, err := tx.Limit(t.Context(), of, ref.GroupDepth); got != n || err != nil {
+				t.Errorf("the limit of %s is %d, %v; want %d", of, got, err, n)
+			}
+		}
+		update(t, db, func(ctx context.Context, tx tx) error {
+			want(tx, elsewhere, 7)
+			r := &tenants.Record{Tenant: elsewhere, Settings: tenants.Settings{Limits: tenants.Limits{ref.GroupDepth: 9}}}
+			if err := tx.InsertTenant(ctx, r); err != nil {
+				return err
+			}
+			want(tx, elsewhere, 9)
+			want(tx, arn.Default, 7)
+			r.Settings = tenants.Settings{}
+			err := tx.UpdateTenant(ctx, r)
+			want(tx, elsewhere, 7)
+			return err
+		})
+	})
 	t.Run("an access key comes back, and can be disabled", func(t *testing.T) {
 		db := open(t)
-		k := &tenants.AccessKey{ID: "AKIA1", Account: elsewhere.Account, Role: tenants.Admin, Sealed: []byte{0, 255, 1}, Name: "Jo's", Created: noon}
+		k := &tenants.AccessKey{ID: "AKIA1", Account: elsewhere.Account, Role: tenants.Admin, Sealed: []byte{0, 255, 1}, Name: "Jo's", Created: noon, Templates: []string{"fleet", "doors"}}
 		update(t, db, func(ctx context.Context, tx tx) error { return tx.InsertAccessKey(ctx, k) })
-		k.Disabled = true
+		k.Disabled, k.Templates = true, nil
 		update(t, db, func(ctx context.Context, tx tx) error { return tx.UpdateAccessKey(ctx, k) })
 		same(t, fetch(t, db, func(ctx context.Context, tx tx) (*tenants.AccessKey, error) {
 			return tx.AccessKey(ctx, k.ID)

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // A Conn runs SQL inside one open transaction. Arguments are string, int64 or
@@ -39,6 +40,8 @@ type Tx struct {
 	writes bool
 	ended  bool
 	events []event.Event
+
+	limited *tenants.Record // whose limits were asked for last
 }
 
 var _ store.Tx = (*Tx)(nil)

@@ -1,0 +1,22 @@
+package ref
+
+// A Limit names a bound of size or count that an account may set for itself.
+// What AWS has for it, and how far it may go, says package tenants.
+type Limit string
+
+// The limits, each named after what it counts.
+const (
+	Attributes           Limit = "attributes"             // of a thing without a type
+	TypedAttributes      Limit = "typed-attributes"       // of a thing with a type
+	GroupAttributes      Limit = "group-attributes"       // of a thing group
+	SearchableAttributes Limit = "searchable-attributes"  // of a thing type
+	GroupsPerThing       Limit = "groups-per-thing"       // that hold the thing itself
+	GroupDepth           Limit = "group-depth"            // levels of a hierarchy
+	GroupChildren        Limit = "group-children"         // directly below a group
+	PoliciesPerPrincipal Limit = "policies-per-principal" // attached to a certificate or an identity
+	PoliciesPerGroup     Limit = "policies-per-group"     // attached to a thing group
+	PolicyVersions       Limit = "policy-versions"        // of a policy, at a time
+	PolicyCharacters     Limit = "policy-characters"      // of a policy document, white space not counted
+	Templates            Limit = "templates"              // of an account
+	TemplateVersions     Limit = "template-versions"      // of a template, at a time
+)
