@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
+	"github.com/slipway-iot/slipway/audit"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/policy"
@@ -31,6 +32,7 @@ type Tx interface {
 	templates.Store
 	tenants.Store
 	attempts.Store
+	audit.Store
 
 	// Document, PutDocument, DeleteDocument and ListDocuments keep registry
 	// resources that nothing queries by content. Document answers

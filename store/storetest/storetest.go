@@ -46,6 +46,7 @@ func Records(t *testing.T, open Open) {
 		{"documents", documents},
 		{"links", links},
 		{"attempts", findAttempts},
+		{"audit", auditTrail},
 		{"pages", pages},
 	})
 }
