@@ -50,6 +50,10 @@ type Config struct {
 	// gateway: what DescribeEndpoint answers. It never changes for a tenant.
 	Endpoint func(arn.Tenant) string
 
+	// Deliver posts a confirmation message to the URL of a topic rule
+	// destination. Nil: none is sent, and no endpoint can confirm.
+	Deliver func(ctx context.Context, t arn.Tenant, url string, message []byte) error
+
 	// Hosts are the names and addresses, without port, by which the control
 	// plane may be called besides loopback ones. A page of a stranger that
 	// points its own name at us is thus refused.

@@ -41,6 +41,14 @@ type taggable struct {
 // taggables gives the kinds by the word in their ARN (rest-api.md, section
 // 7.8). Things and certificates have no tags, as on AWS.
 func (s *Server) taggables() map[string]taggable {
+	kinds := s.registryTaggables()
+	for _, more := range []map[string]taggable{s.ruleTaggables()} {
+		maps.Copy(kinds, more)
+	}
+	return kinds
+}
+
+func (s *Server) registryTaggables() map[string]taggable {
 	return map[string]taggable{
 		"policy": {
 			func(ctx context.Context, tx store.Tx, t arn.Tenant, name string) (map[string]string, error) {
@@ -106,7 +114,7 @@ func (s *Server) taggable(t arn.Tenant, resource string) (taggable, string, erro
 	}
 	kind, ok := s.taggables()[n.Kind]
 	if !ok {
-		return taggable{}, "", fault.New(fault.InvalidRequest, "Resource %s carries no tags: expected a thing type, thing group, billing group, policy or provisioning template.", arn.Clip(resource, 200))
+		return taggable{}, "", fault.New(fault.InvalidRequest, "Resource %s carries no tags: expected a thing type, a group, a certificate authority, a policy, a provisioning template, a role alias, an authorizer, a rule or a domain configuration.", arn.Clip(resource, 200))
 	}
 	return kind, n.ID, nil
 }

@@ -125,7 +125,8 @@ func TestPathsAreTakenAsSent(t *testing.T) {
 		}
 	})
 	t.Run("a greedy name keeps its slashes", func(t *testing.T) {
-		s.send("GET", "/destinations/arn%3Aaws/vpc/1", "").expect(t, 501, "NotImplementedException", "GetTopicRuleDestination")
+		name := "arn:aws:iot:us-east-1:000000000000:ruledestination/vpc/1"
+		s.send("GET", "/destinations/"+strings.ReplaceAll(name, ":", "%3A"), "").expect(t, 401, "UnauthorizedException", "'"+name+"' was denied")
 	})
 }
 
@@ -211,6 +212,8 @@ func TestKeysAndRoles(t *testing.T) {
 		{tenants.Installer, "GET", "/endpoint", 200},
 		{tenants.Installer, "GET", "/things", 403},
 		{tenants.Installer, "POST", "/provisioning-templates/x/provisioning-claim", 404},
+		{tenants.Installer, "POST", "/provisioning-templates/y/provisioning-claim", 403},
+		{tenants.Installer, "GET", "/provisioning-templates/y", 403},
 		{tenants.Function, "POST", "/things/byfunction", 200},
 		{tenants.Function, "DELETE", "/things/byfunction", 403},
 	} {
