@@ -35,6 +35,7 @@ const (
 	VersionsLimit           // five versions exist already
 	VersionConflict         // expectedVersion is not the version stored
 	DeleteConflict          // something still refers to the resource
+	NotConfigured           // a setting that the call needs was never made
 	CertificateState        // the certificate's status does not allow it
 	CertificateInvalid      // the certificate cannot be registered
 	MalformedPolicy         // the policy document is not valid
@@ -74,6 +75,7 @@ var faces = [numKinds]Face{
 	VersionsLimit:      {409, 409, "VersionsLimitExceededException", "ResourceConflict", slog.LevelInfo},
 	VersionConflict:    {409, 409, "VersionConflictException", "ResourceConflict", slog.LevelInfo},
 	DeleteConflict:     {409, 409, "DeleteConflictException", "ResourceConflict", slog.LevelInfo},
+	NotConfigured:      {404, 400, "NotConfiguredException", "NotConfigured", slog.LevelInfo},
 	CertificateState:   {406, 400, "CertificateStateException", "InvalidCertificateState", slog.LevelInfo},
 	CertificateInvalid: {400, 400, "CertificateValidationException", "InvalidCertificate", slog.LevelInfo},
 	MalformedPolicy:    {400, 400, "MalformedPolicyException", "MalformedPolicy", slog.LevelInfo},
