@@ -38,6 +38,8 @@ const (
 	NotConfigured           // a setting that the call needs was never made
 	CertificateState        // the certificate's status does not allow it
 	CertificateInvalid      // the certificate cannot be registered
+	AmbiguousCA             // several registered CAs may have signed the certificate
+	RegistrationCode        // the verification certificate does not carry the account's code
 	MalformedPolicy         // the policy document is not valid
 	Unauthenticated         // no credentials
 	UnknownKey              // no such access key
@@ -78,6 +80,8 @@ var faces = [numKinds]Face{
 	NotConfigured:      {404, 400, "NotConfiguredException", "NotConfigured", slog.LevelInfo},
 	CertificateState:   {406, 400, "CertificateStateException", "InvalidCertificateState", slog.LevelInfo},
 	CertificateInvalid: {400, 400, "CertificateValidationException", "InvalidCertificate", slog.LevelInfo},
+	AmbiguousCA:        {409, 409, "CertificateConflictException", "ResourceConflict", slog.LevelInfo},
+	RegistrationCode:   {400, 400, "RegistrationCodeValidationException", "InvalidCertificate", slog.LevelInfo},
 	MalformedPolicy:    {400, 400, "MalformedPolicyException", "MalformedPolicy", slog.LevelInfo},
 	Unauthenticated:    {403, 403, "MissingAuthenticationTokenException", "Forbidden", slog.LevelWarn},
 	UnknownKey:         {403, 403, "UnrecognizedClientException", "Forbidden", slog.LevelWarn},

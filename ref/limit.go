@@ -19,4 +19,5 @@ const (
 	PolicyCharacters     Limit = "policy-characters"      // of a policy document, white space not counted
 	Templates            Limit = "templates"              // of an account
 	TemplateVersions     Limit = "template-versions"      // of a template, at a time
+	CAsPerSubject        Limit = "cas-per-subject"        // CA certificates of an account with one subject
 )

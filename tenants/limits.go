@@ -28,6 +28,7 @@ var bounds = map[ref.Limit]bound{
 	ref.PolicyCharacters:     {2048, 20_480},
 	ref.Templates:            {256, 10_000},
 	ref.TemplateVersions:     {5, 100},
+	ref.CAsPerSubject:        {10, 100},
 }
 
 // Limits are those of an account that are not AWS's.
