@@ -1,0 +1,120 @@
+// Package access holds the rules for what lets a device in besides its own
+// certificate: role aliases, which name the role behind temporary credentials;
+// authorizers, which are functions that judge a token; and domain
+// configurations, which say what a host name serves (rest-api.md, sections
+// 4.11 to 4.13; device-gateway.md, section 1.1).
+//
+// The edge has checked the form and bounds of every member by AWS's model. This
+// package checks what the model cannot say: which members belong together, what
+// a resource refers to, and what still refers to it. Role and function ARNs are
+// stored unchecked (DESIGN.md, decision 9).
+package access
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
+)
+
+// Kinds of documents. Their names stand in sentences for callers: "The role
+// alias X does not exist."
+const (
+	roleAliases       = "role alias"
+	authorizers       = "authorizer"
+	defaultAuthorizer = "default authorizer"
+	domains           = "domain configuration"
+)
+
+// AWS's quotas of an account in a region (certificates-lifecycle.md, section 7).
+const (
+	maxRoleAliases       = 100
+	maxAuthorizers       = 100
+	maxActiveAuthorizers = 32
+	maxDomains           = 10
+)
+
+// Store is what this package asks of a database. Document and DeleteDocument
+// answer fault.Missing when there is nothing; lists are ordered by name.
+type Store interface {
+	Document(ctx context.Context, t arn.Tenant, kind, name string) ([]byte, error)
+	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
+	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
+	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+}
+
+func load[T any](ctx context.Context, s Store, t arn.Tenant, kind, name string) (*T, error) {
+	body, err := s.Document(ctx, t, kind, name)
+	if err != nil {
+		return nil, err
+	}
+	return read[T](kind, name, body)
+}
+
+func read[T any](kind, name string, body []byte) (*T, error) {
+	v := new(T)
+	if err := json.Unmarshal(body, v); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "The record of %s %s cannot be read.", kind, name)
+	}
+	return v, nil
+}
+
+func save(ctx context.Context, s Store, t arn.Tenant, kind, name string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "The record of %s %s cannot be written.", kind, name)
+	}
+	return s.PutDocument(ctx, t, kind, name, body)
+}
+
+func list[T any](ctx context.Context, s Store, t arn.Tenant, kind string, p ref.Page) ([]*T, string, error) {
+	names, bodies, next, err := s.ListDocuments(ctx, t, kind, p)
+	if err != nil {
+		return nil, "", err
+	}
+	found := make([]*T, len(names))
+	for i, name := range names {
+		if found[i], err = read[T](kind, name, bodies[i]); err != nil {
+			return nil, "", err
+		}
+	}
+	return found, next, nil
+}
+
+// all lists a kind of which an account has few.
+func all[T any](ctx context.Context, s Store, t arn.Tenant, kind string) ([]*T, error) {
+	var found []*T
+	for p := ref.All; ; {
+		some, next, err := list[T](ctx, s, t, kind, p)
+		if found = append(found, some...); err != nil || next == "" {
+			return found, err
+		}
+		p.After = next
+	}
+}
+
+// vacant says whether a name is free and one more of its kind may be made;
+// taken is what to answer when it is not free.
+func vacant(ctx context.Context, s Store, t arn.Tenant, kind, name string, limit int, taken *fault.Error) error {
+	_, err := s.Document(ctx, t, kind, name)
+	if err == nil {
+		return taken
+	}
+	if !fault.Is(err, fault.Missing) {
+		return err
+	}
+	names, _, _, err := s.ListDocuments(ctx, t, kind, ref.Page{Limit: limit})
+	if err == nil && len(names) >= limit {
+		return fault.New(fault.LimitExceeded, "There are %d of the kind %s; the limit is %d.", len(names), kind, limit)
+	}
+	return err
+}
+
+// taken names what has the name already.
+func taken(name, resource, format string, args ...any) *fault.Error {
+	e := fault.New(fault.Exists, format, args...)
+	e.ResourceID, e.ResourceARN = name, resource
+	return e
+}
