@@ -42,7 +42,7 @@ type taggable struct {
 // 7.8). Things and certificates have no tags, as on AWS.
 func (s *Server) taggables() map[string]taggable {
 	kinds := s.registryTaggables()
-	for _, more := range []map[string]taggable{s.ruleTaggables()} {
+	for _, more := range []map[string]taggable{s.ruleTaggables(), accessTaggables()} {
 		maps.Copy(kinds, more)
 	}
 	return kinds
