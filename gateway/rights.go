@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
@@ -51,62 +50,19 @@ func (s *session) readRights(ctx context.Context, tx store.Tx, epoch uint64, att
 	return r, nil
 }
 
-// findThing finds the thing of the connection: the one its certificate is
-// bound to exclusively, else the attached one that the client id names. An
-// unattached thing never counts (DESIGN.md, decision 6, strict mode). It also
-// says how many things the certificate is attached to.
+// findThing finds the thing of the connection and the groups whose policies
+// count for it. It also says how many things the certificate is attached to.
 func (s *session) findThing(ctx context.Context, tx store.Tx, r *rights) (thing *policy.Thing, attachments int, err error) {
-	links, _, err := tx.Lefts(ctx, s.tenant, ref.ThingPrincipal, s.tenant.Cert(s.certID), ref.All)
-	if err != nil || len(links) == 0 {
+	a, err := things.OfConnection(ctx, tx, s.tenant, s.tenant.Cert(s.certID), s.clientID)
+	if err != nil || a.Thing == nil {
+		return nil, a.Attachments, err
+	}
+	th := a.Thing
+	r.thing, r.exclusive = th.Name, a.Exclusive
+	if r.groups, err = things.Lineage(ctx, tx, s.tenant, th.Name); err != nil {
 		return nil, 0, err
 	}
-	for _, l := range links {
-		if l.Data == things.Exclusive {
-			r.thing, r.exclusive = l.Left, true
-			break
-		}
-		if l.Left == s.clientID {
-			r.thing = l.Left
-		}
-	}
-	if r.thing == "" {
-		return nil, len(links), nil
-	}
-	th, err := tx.Thing(ctx, s.tenant, r.thing)
-	if fault.Is(err, fault.Missing) {
-		r.thing = ""
-		return nil, len(links), nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	if r.groups, err = groupsOf(ctx, tx, s.tenant, r.thing); err != nil {
-		return nil, 0, err
-	}
-	return &policy.Thing{Name: th.Name, Type: th.Type, Attributes: th.Attributes, Attached: true}, len(links), nil
-}
-
-// groupsOf gives the groups of a thing and their ancestors, each once.
-func groupsOf(ctx context.Context, tx store.Tx, t arn.Tenant, thing string) ([]string, error) {
-	links, _, err := tx.Lefts(ctx, t, ref.GroupThing, thing, ref.All)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, l := range links {
-		for name := l.Left; name != "" && !slices.Contains(out, name); {
-			out = append(out, name)
-			g, err := tx.Group(ctx, t, name)
-			if fault.Is(err, fault.Missing) {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			name = g.Parent
-		}
-	}
-	return out, nil
+	return &policy.Thing{Name: th.Name, Type: th.Type, Attributes: th.Attributes, Attached: true}, a.Attachments, nil
 }
 
 // attached gives the compiled default versions of the policies on a target.
@@ -133,7 +89,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 			if err != nil {
 				return nil, err
 			}
-			if n, err = compile(rec); err != nil {
+			if n, err = rec.Ready(); err != nil {
 				return nil, err
 			}
 			g.recent.keepPolicy(k, n, r.epoch)
@@ -240,17 +196,4 @@ func (s *session) refresh() bool {
 		}
 	}
 	return true
-}
-
-// compile gives a policy's default version, ready to be bound.
-func compile(r *policy.Record) (policy.Named, error) {
-	v := r.Version(r.Default)
-	if v == nil {
-		return policy.Named{}, fault.New(fault.Internal, "Policy %s has no default version.", r.Name)
-	}
-	doc, err := policy.Parse(v.Document)
-	if err != nil {
-		return policy.Named{}, err
-	}
-	return policy.Named{Name: r.Name, Version: v.ID, Compiled: doc.Compile()}, nil
 }

@@ -64,6 +64,12 @@ func agree(t *rapid.T) {
 		if have != want {
 			t.Fatalf("%s on %s: got %+v, want %+v\n%s", action, resource, have, want, strings.Join(docs, "\n"))
 		}
+		for i, v := range b.Votes(action, resource) {
+			alone := known.ask(docs[i:i+1], action, resource)
+			if v.Denies != alone.explicit || !v.Denies && v.Allows != alone.allowed {
+				t.Fatalf("%s on %s: voted %+v, alone it is %+v\n%s", action, resource, v, alone, docs[i])
+			}
+		}
 		if got.Sentence(action, resource) == "" {
 			t.Fatal("a decision has no sentence")
 		}
