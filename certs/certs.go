@@ -1,6 +1,8 @@
 // Package certs holds the rules for device certificates: their states, the
 // ownership tokens that trade them for a thing, the intents written before the
-// issuing key is used, and the claims that begin a fleet provisioning.
+// issuing key is used, and the claims that begin a fleet provisioning. It holds
+// those for certificates that were signed elsewhere too, and for the CA
+// certificates that accounts register so that it may be told who signed.
 //
 // The functions compose inside a caller's transaction; the package knows no
 // database and no network (certificates-lifecycle.md; provisioning-mqtt-api.md,
@@ -43,7 +45,7 @@ type Certificate struct {
 	ID         arn.CertID
 	PEM        string
 	Status     Status
-	Mode       string // DEFAULT or SNI_ONLY
+	Mode       string // DefaultMode or SNIOnly
 	CAID       string // id of the registered CA that signed it; empty for our own
 	Serial     string // lower-case hex of the X.509 serial
 	Origin     Origin
@@ -129,6 +131,25 @@ type Store interface {
 	// ExpiringCertificates counts ACTIVE certificates of all tenants by
 	// whether they expire before each of the given moments (ascending).
 	ExpiringCertificates(ctx context.Context, before []time.Time) ([]int64, error)
+
+	Authority(ctx context.Context, t arn.Tenant, id arn.CertID) (*Authority, error)
+	InsertAuthority(ctx context.Context, a *Authority) error
+	UpdateAuthority(ctx context.Context, a *Authority) error // what is not read from its certificate
+	DeleteAuthority(ctx context.Context, t arn.Tenant, id arn.CertID) error
+	// ListAuthorities orders by creation. A template's name leaves out the CA
+	// certificates that do not name it.
+	ListAuthorities(ctx context.Context, t arn.Tenant, template string, p ref.Page) ([]*Authority, string, error)
+	// AuthoritiesNamed gives those with the subject; ref.CAsPerSubject bounds
+	// them.
+	AuthoritiesNamed(ctx context.Context, t arn.Tenant, subject Digest) ([]*Authority, error)
+	// ListCertificatesByCA is ListCertificates of those that the CA signed.
+	ListCertificatesByCA(ctx context.Context, t arn.Tenant, ca arn.CertID, p ref.Page) ([]*Certificate, string, error)
+	// AuthorityHolders and CertificateHolders give all tenants that have the
+	// CA certificate, or the certificate, in DEFAULT mode.
+	AuthorityHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error)
+	CertificateHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error)
+	CodeStore
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 
 	// Links (ref.PolicyTarget, ref.ThingPrincipal) and events.
 	PutLink(ctx context.Context, t arn.Tenant, k ref.Kind, l ref.Link) (created bool, err error)

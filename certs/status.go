@@ -18,9 +18,7 @@ var one = ref.Page{Limit: 1}
 func Add(ctx context.Context, s Store, c *Certificate) error {
 	err := s.InsertCertificate(ctx, c)
 	if fault.Is(err, fault.Exists) {
-		taken := fault.Wrap(fault.Exists, err, "The certificate is already provisioned or registered")
-		taken.ResourceID, taken.ResourceARN = string(c.ID), c.Tenant.Cert(c.ID)
-		return taken
+		return taken(c.ID, c.Tenant.Cert(c.ID), "The certificate is already provisioned or registered")
 	}
 	if err != nil {
 		return err

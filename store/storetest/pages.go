@@ -38,7 +38,7 @@ func names[T any](some []T, next string, err error, of func(T) string) ([]string
 // rolls gives the lists of one tenant. Those of tenants and of access keys are
 // the same for all.
 func rolls(d arn.Tenant) []roll {
-	return []roll{
+	return slices.Concat([]roll{
 		{"certificates",
 			func(ctx context.Context, tx tx, i int) error {
 				c := certificate(i)
@@ -175,7 +175,7 @@ func rolls(d arn.Tenant) []roll {
 				s, n, err := tx.Rights(ctx, d, ref.PolicyTarget, "same", p)
 				return names(s, n, err, func(l ref.Link) string { return l.Right })
 			}},
-	}
+	}, authorityRolls(d))
 }
 
 // fill puts the entries with the numbers.

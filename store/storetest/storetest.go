@@ -43,6 +43,7 @@ func Run(t *testing.T, open Open) {
 func Records(t *testing.T, open Open) {
 	run(t, open, []section{
 		{"records", records},
+		{"authorities", authorities},
 		{"documents", documents},
 		{"links", links},
 		{"attempts", findAttempts},
