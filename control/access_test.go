@@ -452,3 +452,50 @@ func TestDomainConfigurations(t *testing.T) {
 		refused(t, create("n9", func(*iot.CreateDomainConfigurationInput) {}), "LimitExceededException", "the limit is 10")
 	})
 }
+
+func TestTagsOfAccess(t *testing.T) {
+	s := open(t, nil)
+	c := s.admin()
+	tags := func(kv ...string) (list []types.Tag) {
+		for i := 0; i < len(kv); i += 2 {
+			list = append(list, types.Tag{Key: &kv[i], Value: &kv[i+1]})
+		}
+		return list
+	}
+	alias := must(c.CreateRoleAlias(ctx, &iot.CreateRoleAliasInput{RoleAlias: aws.String("a"), RoleArn: aws.String(someRole), Tags: tags("made", "1")}))(t)
+	judge := must(c.CreateAuthorizer(ctx, &iot.CreateAuthorizerInput{AuthorizerName: aws.String("a"), AuthorizerFunctionArn: aws.String(someFunction), SigningDisabled: aws.Bool(true), Tags: tags("made", "1")}))(t)
+	domain := must(c.CreateDomainConfiguration(ctx, &iot.CreateDomainConfigurationInput{DomainConfigurationName: aws.String("a"), Tags: tags("made", "1")}))(t)
+	list := func(resource string) map[string]string {
+		got := map[string]string{}
+		for _, tag := range must(c.ListTagsForResource(ctx, &iot.ListTagsForResourceInput{ResourceArn: &resource}))(t).Tags {
+			got[*tag.Key] = *tag.Value
+		}
+		return got
+	}
+	for _, resource := range []string{*alias.RoleAliasArn, *judge.AuthorizerArn, *domain.DomainConfigurationArn} {
+		t.Run("tags given at creation can be changed: "+resource, func(t *testing.T) {
+			if diff := cmp.Diff(map[string]string{"made": "1"}, list(resource)); diff != "" {
+				t.Error(diff)
+			}
+			must(c.TagResource(ctx, &iot.TagResourceInput{ResourceArn: &resource, Tags: tags("team", "locks")}))(t)
+			must(c.UntagResource(ctx, &iot.UntagResourceInput{ResourceArn: &resource, TagKeys: []string{"made"}}))(t)
+			if diff := cmp.Diff(map[string]string{"team": "locks"}, list(resource)); diff != "" {
+				t.Error(diff)
+			}
+		})
+		t.Run("a resource that is not there has none: "+resource, func(t *testing.T) {
+			_, err := c.ListTagsForResource(ctx, &iot.ListTagsForResourceInput{ResourceArn: aws.String(resource + "x")})
+			refused(t, err, "ResourceNotFoundException", "does not exist")
+			_, err = c.TagResource(ctx, &iot.TagResourceInput{ResourceArn: aws.String(resource + "x"), Tags: tags("k", "v")})
+			refused(t, err, "ResourceNotFoundException", "does not exist")
+			_, err = s.client("AKIAOTHERADMIN").ListTagsForResource(ctx, &iot.ListTagsForResourceInput{ResourceArn: &resource})
+			refused(t, err, "ResourceNotFoundException", "")
+		})
+	}
+	t.Run("a reserved key is refused at creation, and nothing is made", func(t *testing.T) {
+		_, err := c.CreateRoleAlias(ctx, &iot.CreateRoleAliasInput{RoleAlias: aws.String("b"), RoleArn: aws.String(someRole), Tags: tags("aws:x", "1")})
+		refused(t, err, "InvalidRequestException", "aws:")
+		_, err = c.DescribeRoleAlias(ctx, &iot.DescribeRoleAliasInput{RoleAlias: aws.String("b")})
+		refused(t, err, "ResourceNotFoundException", "")
+	})
+}
