@@ -355,7 +355,7 @@ func TestThingGroups(t *testing.T) {
 			parent = name
 		}
 		refused(t, create("level7", parent), "InvalidRequestException", "8 levels deep; the limit is 7")
-		refused(t, create("orphan", "none"), "ResourceNotFoundException", "Thing group none")
+		refused(t, create("orphan", "none"), "InvalidRequestException", "Parent thing group none")
 	})
 }
 

@@ -114,6 +114,9 @@ func JoinBilling(ctx context.Context, s Store, t arn.Tenant, group, thing string
 // LeaveBilling takes a thing out of a billing group; one that is not in
 // it has left already.
 func LeaveBilling(ctx context.Context, s Store, t arn.Tenant, group, thing string, now time.Time) error {
+	if _, err := s.BillingGroup(ctx, t, group); err != nil {
+		return missing(err, "Billing group %s does not exist.", group)
+	}
 	th, err := s.Thing(ctx, t, thing)
 	if err != nil {
 		return missing(err, "Thing %s does not exist.", thing)

@@ -39,6 +39,9 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 		return err
 	}
 	above, err := Ancestors(ctx, s, t, g.Parent)
+	if fault.Is(err, fault.Missing) { // AWS's model has no ResourceNotFoundException here
+		return fault.Wrap(fault.InvalidRequest, err, "Parent thing group %s does not exist.", g.Parent)
+	}
 	if err != nil {
 		return err
 	}
