@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
 )
 
@@ -22,11 +23,17 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // MarshalText writes a hash in hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (h *Hash) UnmarshalText(text []byte) (err error) {
+	*h, err = ParseHash(string(text))
+	return err
+}
+
 // ParseHash reads what String wrote.
 func ParseHash(s string) (h Hash, err error) {
 	raw, err := hex.DecodeString(strings.ToLower(s))
 	if err != nil || len(raw) != len(h) {
-		return h, fault.New(fault.InvalidRequest, "head: expected the 64 hexadecimal digits that an earlier verification printed.")
+		return h, fault.New(fault.InvalidRequest, "Head %q: expected the 64 hexadecimal digits that an earlier verification printed.", arn.Clip(s, 80))
 	}
 	return Hash(raw), nil
 }
@@ -39,6 +46,9 @@ type Head struct {
 	// can write the database alone cannot make one.
 	Seal []byte
 }
+
+// String is what a Seal vouches for.
+func (h Head) String() string { return fmt.Sprintf("%d %v", h.Sequence, h.Hash) }
 
 // Link gives the hash of the record with the number, behind the one with the
 // hash previous: SHA-256 over previous (32 bytes), the number (8 bytes, big
@@ -71,41 +81,37 @@ type Break struct {
 	Text     string `json:"text"`     // one sentence
 }
 
-// A Report is what Verify found. Sequence and Hash are where the sound part
-// ends; it is the whole chain if Broken is nil.
+// A Report is how far a chain was walked and what was found. The zero Report
+// is one that has not begun; one that was printed goes on from there.
 type Report struct {
-	Sequence int64
-	Hash     Hash
-	Kept     bool // the head that the auditor kept is part of the sound part
-	Broken   *Break
+	Sequence int64  `json:"sequence"` // the sound part ends here
+	Hash     Hash   `json:"head"`
+	Kept     bool   `json:"kept"` // it holds the head that the auditor kept
+	Broken   *Break `json:"broken,omitempty"`
 }
 
-// Verify walks a chain from its beginning and stops at the first record that
-// is changed, missing, repeated, moved or filed under what it is not. kept is
-// a head of earlier days, or the zero Hash.
+// Verify walks the part of a chain that entries give and stops at the first
+// record that is changed, missing, repeated, moved or filed under what it is
+// not. kept is a head of earlier days, or the zero Hash.
 //
 // It finds each of these also where somebody changed several records at once,
 // unless that somebody computed all later hashes anew; only a head that was
 // kept elsewhere, or Head.Seal, tells then. That the newest records were cut
 // off shows in the same way: see Report.Ends. What happened to a record before
 // it was sealed cannot show.
-func Verify(entries iter.Seq2[Entry, error], kept Hash) (Report, error) {
-	r := Report{Kept: kept == Hash{}}
+func (r *Report) Verify(entries iter.Seq2[Entry, error], kept Hash) error {
 	for e, err := range entries {
 		if err != nil {
-			return r, err
+			return err
 		}
 		if text := r.wrong(e); text != "" {
 			r.Broken = &Break{r.Sequence + 1, text}
-			return r, nil
+			return nil
 		}
 		r.Sequence, r.Hash = e.Sequence, e.Hash
 		r.Kept = r.Kept || e.Hash == kept
 	}
-	if !r.Kept {
-		r.Broken = &Break{r.Sequence + 1, fmt.Sprintf("No record has the hash %v that was kept: records were cut off after it was printed, or the chain was written anew.", kept)}
-	}
-	return r, nil
+	return nil
 }
 
 // wrong says what is wrong with the entry that should come next, if anything.
@@ -140,16 +146,20 @@ func (e *Entry) misfiled() string {
 	return ""
 }
 
-// Ends compares the end that Verify reached with the head that the sealer
-// left, and notes in the report what of the tail is missing.
-func (r *Report) Ends(head Head) {
+// Ends compares the end of a chain that was walked whole with the head that
+// the sealer left, and with the one that the auditor kept: both tell what was
+// cut off.
+func (r *Report) Ends(head Head, kept Hash) {
+	next := r.Sequence + 1
 	switch {
-	case r.Broken != nil || head.Sequence == r.Sequence && head.Hash == r.Hash:
+	case r.Broken != nil:
 	case head.Sequence > r.Sequence:
-		r.Broken = &Break{r.Sequence + 1, fmt.Sprintf("Record %d is missing: the chain was sealed up to record %d and ends at record %d.", r.Sequence+1, head.Sequence, r.Sequence)}
+		r.Broken = &Break{next, fmt.Sprintf("Record %d is missing: the chain was sealed up to record %d and ends at record %d.", next, head.Sequence, r.Sequence)}
 	case head.Sequence < r.Sequence:
 		r.Broken = &Break{head.Sequence + 1, fmt.Sprintf("Record %d was never sealed: the sealer stopped at record %d.", head.Sequence+1, head.Sequence)}
-	default:
-		r.Broken = &Break{head.Sequence, fmt.Sprintf("Record %d has another hash than the sealer left as the end of the chain.", head.Sequence)}
+	case head.Hash != r.Hash:
+		r.Broken = &Break{r.Sequence, fmt.Sprintf("Record %d has another hash than the sealer left as the end of the chain.", r.Sequence)}
+	case kept != Hash{} && !r.Kept:
+		r.Broken = &Break{next, fmt.Sprintf("No record up to %d has the hash that was kept, %v: records were cut off since it was printed, or the chain was written anew.", r.Sequence, kept)}
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-iot/slipway/internal/metrics"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // An Issuer makes certificates; it is the one path on which they are made.
@@ -54,6 +55,11 @@ type Config struct {
 	// destination. Nil: none is sent, and no endpoint can confirm.
 	Deliver func(ctx context.Context, t arn.Tenant, url string, message []byte) error
 
+	// Denied records that a caller was refused what its role does not include.
+	// Nil: only the log has it. What callers change, DB records: the context
+	// of a Handler carries its cause.
+	Denied func(ctx context.Context, c trail.Cause, reason string) error
+
 	// Hosts are the names and addresses, without port, by which the control
 	// plane may be called besides loopback ones. A page of a stranger that
 	// points its own name at us is thus refused.
@@ -79,6 +85,8 @@ type Call struct {
 	Header    http.Header
 	Body      []byte
 	RequestID string
+
+	admitted bool // the key and the tenant are good
 }
 
 // A Handler answers a call. What it returns goes out as JSON, nil as {}, and a

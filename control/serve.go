@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // maxBody bounds a request's body. The largest that AWS's model allows is a
@@ -30,6 +31,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		answer, err = render(answer)
 	}
+	s.denied(r, c, err)
 	status := s.reply(w, r, c, answer, err)
 	s.cfg.Metrics.Request(c.Action, strconv.Itoa(status))
 	s.note(r, c, status, s.cfg.Now().Sub(began), err)
@@ -55,6 +57,7 @@ func (s *Server) serve(r *http.Request, c *Call) (any, error) {
 	if err := s.authenticate(r.Context(), r, c); err != nil {
 		return nil, err
 	}
+	c.admitted = true
 	if unrouted != nil {
 		return nil, unrouted
 	}
@@ -68,7 +71,7 @@ func (s *Server) serve(r *http.Request, c *Call) (any, error) {
 	if c.Query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return nil, fault.New(fault.InvalidRequest, "The query is not percent-encoded as it should be.")
 	}
-	return rt.handle(r.Context(), c)
+	return rt.handle(trail.With(r.Context(), cause(r, c)), c)
 }
 
 func (s *Server) requestID() string {

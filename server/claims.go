@@ -48,7 +48,7 @@ func (s *Server) createClaim(ctx context.Context, c *control.Call) (any, error) 
 	if in.ValidForSeconds < 0 || in.ValidForSeconds > 100*365*24*3600 {
 		return nil, fault.New(fault.InvalidRequest, "validForSeconds %d: expected 0 (as long as AWS's) to a hundred years.", in.ValidForSeconds)
 	}
-	cert, key, _, err := s.provision.Claim(ctx, c.Tenant, provision.NewClaim{
+	cert, key, _, err := s.issuer.Claim(ctx, c.Tenant, provision.NewClaim{
 		Template: in.TemplateName, ValidFor: time.Duration(in.ValidForSeconds) * time.Second, MadeBy: c.Key.ID,
 	})
 	if err != nil {

@@ -185,3 +185,12 @@ func (s *Server) unsealSpec(stored []byte) (*functions.Spec, error) {
 	var spec functions.Spec
 	return &spec, json.Unmarshal(plain, &spec)
 }
+
+// viewFunction shows a stored spec to the audit trail, without its secrets.
+func (s *Server) viewFunction(stored []byte) (any, error) {
+	spec, err := s.unsealSpec(stored)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Redacted(), nil
+}

@@ -37,6 +37,7 @@ import (
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/store/postgres"
 	"github.com/slipway-iot/slipway/store/sqlite"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // Server is one node.
@@ -44,12 +45,16 @@ type Server struct {
 	cfg       Config
 	seal      *seal.Key
 	newUnlock bool
-	db        store.DB
+	bare      store.DB // what devices do is written here
+	db        store.DB // the same, and records what callers of the control plane do
+	trail     *trail.DB
+	sealer    *sealer
 	ca        *ca.CA
 	keys      *ca.KeyPool
 	hosts     *hosts
 	functions *functions.Set
-	provision *provision.Service
+	provision *provision.Service // for devices
+	issuer    *provision.Service // for callers of the control plane
 	journal   *journal.Journal
 	gateway   *gateway.Gateway
 	control   *control.Server
@@ -125,14 +130,17 @@ func (s *Server) openData(context.Context) (err error) {
 
 func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.cfg.Store == "sqlite" {
-		s.db, err = openSQLite(ctx, s.cfg)
+		s.bare, err = openSQLite(ctx, s.cfg)
 	} else {
-		s.db, err = openPostgres(ctx, s.cfg)
+		s.bare, err = openPostgres(ctx, s.cfg)
 	}
 	if err != nil {
-		s.db = nil
+		s.bare = nil
 		return err
 	}
+	s.trail = trail.New(s.bare, s.cfg.Now, map[string]trail.Viewer{store.FunctionDocument: s.viewFunction})
+	s.db = s.trail
+	s.sealer = &sealer{db: s.bare, box: s.seal}
 	return s.adopt(ctx)
 }
 
@@ -186,17 +194,23 @@ func (s *Server) openUseCases(ctx context.Context) error {
 		functions.HTTP:      httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open,
 		functions.Allowlist: allowlist.Open,
 	})
-	s.provision = &provision.Service{
-		DB: s.db, CA: s.ca, Keys: s.keys, Functions: s.functions, Reserved: s.hosts.Reserved,
-		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
-	}
-	s.journal = journal.New(s.db, s.cfg.Log, s.metrics, s.cfg.Now)
+	s.provision, s.issuer = s.provisioner(s.bare), s.provisioner(s.db)
+	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
 	s.gateway = gateway.New(gateway.Config{
-		DB: watched{s.db, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
+		DB: watched{s.bare, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
 	return nil
+}
+
+// provisioner makes the engine over a store. Whatever differs between doors is
+// an argument of its methods.
+func (s *Server) provisioner(db store.DB) *provision.Service {
+	return &provision.Service{
+		DB: db, CA: s.ca, Keys: s.keys, Functions: s.functions, Reserved: s.hosts.Reserved,
+		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+	}
 }
 
 // lookupFunction reads a function's spec.
@@ -308,6 +322,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var background errgroup.Group
 	background.Go(func() error { s.journal.Run(back); return nil })
 	background.Go(func() error { s.drain(back); return nil })
+	background.Go(func() error { s.sealTrail(back); return nil })
 	defer func() { stopBack(); _ = background.Wait() }()
 
 	edges, ctx := errgroup.WithContext(ctx)
@@ -384,8 +399,8 @@ func (s *Server) Close() {
 		if s.functions != nil {
 			_ = s.functions.Close()
 		}
-		if s.db != nil {
-			_ = s.db.Close()
+		if s.bare != nil {
+			_ = s.bare.Close()
 		}
 		if s.lock != nil {
 			_ = s.lock.Close()

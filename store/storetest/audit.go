@@ -71,7 +71,8 @@ func sealed(t *testing.T, db store.DB, after int64, limit int) []audit.Entry {
 // soundAudit asserts that the whole trail verifies, and gives its length.
 func soundAudit(t *testing.T, db store.DB) int64 {
 	t.Helper()
-	report, err := audit.Verify(func(yield func(audit.Entry, error) bool) {
+	var report audit.Report
+	err := report.Verify(func(yield func(audit.Entry, error) bool) {
 		for _, e := range sealed(t, db, 0, 1<<20) {
 			if !yield(e, nil) {
 				return
@@ -81,7 +82,7 @@ func soundAudit(t *testing.T, db store.DB) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report.Ends(fetch(t, db, func(ctx context.Context, tx tx) (audit.Head, error) { return tx.AuditHead(ctx) }))
+	report.Ends(fetch(t, db, func(ctx context.Context, tx tx) (audit.Head, error) { return tx.AuditHead(ctx) }), audit.Hash{})
 	if report.Broken != nil {
 		t.Errorf("the chain is broken: %s", report.Broken.Text)
 	}
