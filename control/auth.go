@@ -102,20 +102,3 @@ func (s *Server) admit(ctx context.Context, t arn.Tenant) error {
 	}
 	return nil
 }
-
-// allow says whether the key's role includes the action.
-func allow(c *Call) error {
-	if c.Key.Role.Allows(c.Action) {
-		return nil
-	}
-	return fault.New(fault.AccessDenied, "User: %s is not authorized to perform: %s, which the role %s does not include.", userARN(c.Key), c.Action, c.Key.Role)
-}
-
-// userARN is how AWS would name who holds the key.
-func userARN(k *tenants.AccessKey) string {
-	name := k.Name
-	if name == "" {
-		name = k.ID
-	}
-	return "arn:aws:iam::" + k.Account + ":user/" + name
-}

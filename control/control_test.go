@@ -100,6 +100,9 @@ func furnish(ctx context.Context, tx store.Tx, box tenants.Sealer) error {
 	}
 	for _, role := range []tenants.Role{tenants.Admin, tenants.Operator, tenants.Installer, tenants.Auditor, tenants.Function} {
 		k := &tenants.AccessKey{ID: keyOf(role), Account: arn.Default.Account, Role: role, Name: string(role), Created: time.Now()}
+		if role == tenants.Installer {
+			k.Templates = []string{"fleet", "x"}
+		}
 		if err := tenants.AddAccessKey(ctx, tx, box, k, testSecret); err != nil {
 			return err
 		}

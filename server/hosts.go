@@ -27,7 +27,8 @@ type hosts struct {
 	db  store.DB
 	now func() time.Time
 
-	stale atomic.Bool // the tenants changed and could not be read again
+	stale   atomic.Bool // the tenants changed and could not be read again
+	loading sync.Mutex  // held while they are read, so that an older look never replaces a newer one
 
 	mu      sync.RWMutex
 	base    []string // configured, first first
@@ -61,6 +62,8 @@ func isAddress(name string) bool {
 
 // load reads the tenants; it is called again when one was made or switched off.
 func (h *hosts) load(ctx context.Context) error {
+	h.loading.Lock()
+	defer h.loading.Unlock()
 	var found []arn.Tenant
 	err := h.db.View(ctx, func(ctx context.Context, tx store.Tx) error {
 		found = nil

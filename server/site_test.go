@@ -141,14 +141,17 @@ func (s *site) with(id, secret string) *api.Client {
 // as is a client with a new key of the role.
 func (s *site) as(account string, role tenants.Role) *api.Client {
 	s.t.Helper()
-	var id, secret string
+	id, secret, err := tenants.Draw(rand.Reader)
+	must(s.t, err)
 	s.update(func(ctx context.Context, tx store.Tx) error {
-		k, sec, err := tenants.NewAccessKey(ctx, tx, s.seal, account, role, string(role), rand.Reader, time.Now())
-		if err != nil {
+		k := &tenants.AccessKey{ID: id, Account: account, Role: role, Name: string(role), Created: time.Now()}
+		if role == tenants.Installer {
+			k.Templates = []string{"fleet"}
+		}
+		if err := tenants.AddAccessKey(ctx, tx, s.seal, k, secret); err != nil {
 			return err
 		}
-		id, secret = k.ID, sec
-		_, err = tenants.Ensure(ctx, tx, arn.Tenant{Account: account, Region: arn.Default.Region}, time.Now())
+		_, err := tenants.Ensure(ctx, tx, arn.Tenant{Account: account, Region: arn.Default.Region}, time.Now())
 		return err
 	})
 	return s.with(id, secret)

@@ -2,11 +2,13 @@ package tenants
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 )
 
 // Create makes a tenant. One that is there already is fault.Exists.
@@ -42,4 +44,20 @@ func SetDisabled(ctx context.Context, s Store, t arn.Tenant, disabled bool, now 
 
 func tenantChanged(s Store, t arn.Tenant, detail string, now time.Time) {
 	s.Emit(event.Event{Kind: event.TenantChanged, Tenant: t, ID: t.Account, Detail: detail, At: now})
+}
+
+// CheckAccount fails with fault.Missing unless the account exists in a region.
+func CheckAccount(ctx context.Context, s Store, account string) error {
+	for p := (ref.Page{Limit: 500}); ; {
+		records, next, err := s.ListTenants(ctx, p)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(records, func(r *Record) bool { return r.Tenant.Account == account }) {
+			return nil
+		}
+		if p.After = next; next == "" {
+			return fault.New(fault.Missing, "Account %s does not exist.", clip(account))
+		}
+	}
 }

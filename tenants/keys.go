@@ -26,8 +26,11 @@ func sealContext(id string) string { return "access-key/" + id }
 
 var keyIDForm = regexp.MustCompile(`^[A-Za-z0-9]{12,128}$`)
 
-// minSecret is the shortest secret that AddAccessKey takes.
-const minSecret = 16
+// The bounds of what AddAccessKey takes.
+const (
+	minSecret, maxSecret = 16, 1024
+	maxTemplates         = 100
+)
 
 // Draw makes the id and the secret of a new key from rand.
 func Draw(rand io.Reader) (id, secret string, err error) {
@@ -38,17 +41,6 @@ func Draw(rand io.Reader) (id, secret string, err error) {
 	return "AKIA" + base32.StdEncoding.EncodeToString(raw[:10]), base64.StdEncoding.EncodeToString(raw[10:]), nil
 }
 
-// NewAccessKey makes a key of the account with a secret from rand, which is
-// given back this once and stored only sealed.
-func NewAccessKey(ctx context.Context, s Store, box Sealer, account string, role Role, name string, rand io.Reader, now time.Time) (*AccessKey, string, error) {
-	id, secret, err := Draw(rand)
-	if err != nil {
-		return nil, "", err
-	}
-	k := &AccessKey{ID: id, Account: account, Role: role, Name: name, Created: now}
-	return k, secret, AddAccessKey(ctx, s, box, k, secret)
-}
-
 // AddAccessKey stores a key whose id and secret were chosen elsewhere.
 func AddAccessKey(ctx context.Context, s Store, box Sealer, k *AccessKey, secret string) error {
 	if !keyIDForm.MatchString(k.ID) {
@@ -57,10 +49,16 @@ func AddAccessKey(ctx context.Context, s Store, box Sealer, k *AccessKey, secret
 	if len(secret) < minSecret {
 		return fault.New(fault.InvalidRequest, "The secret of access key %s is shorter than %d characters.", k.ID, minSecret)
 	}
+	if len(secret) > maxSecret {
+		return fault.New(fault.InvalidRequest, "The secret of access key %s is longer than %d characters.", k.ID, maxSecret)
+	}
 	if err := (arn.Tenant{Account: k.Account, Region: arn.Default.Region}).Check(); err != nil {
 		return err
 	}
 	if _, err := ParseRole(string(k.Role)); err != nil {
+		return err
+	}
+	if err := checkScope(k); err != nil {
 		return err
 	}
 	k.Sealed = box.Seal(sealContext(k.ID), []byte(secret))
@@ -71,6 +69,34 @@ func AddAccessKey(ctx context.Context, s Store, box Sealer, k *AccessKey, secret
 		return err
 	}
 	keyChanged(s, k, k.Created)
+	return nil
+}
+
+var (
+	nameForm     = regexp.MustCompile(`^[\w+=,.@-]{0,64}$`) // as IAM's user names
+	templateForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,36}$`)
+)
+
+// checkScope says what is wrong with the name of a key or with the templates
+// that it is for.
+func checkScope(k *AccessKey) error {
+	if !nameForm.MatchString(k.Name) {
+		return fault.New(fault.InvalidRequest, "Key name %q: expected up to 64 of letters, digits and _+=,.@-", arn.Clip(k.Name, 80))
+	}
+	if k.Role == Installer && len(k.Templates) == 0 {
+		return fault.New(fault.InvalidRequest, "A key of role %s names the templates that it may hand out claims for.", Installer)
+	}
+	if k.Role != Installer && len(k.Templates) > 0 {
+		return fault.New(fault.InvalidRequest, "A key of role %s is not for certain templates; only one of role %s is.", k.Role, Installer)
+	}
+	if len(k.Templates) > maxTemplates {
+		return fault.New(fault.InvalidRequest, "The key names %d templates; the limit is %d.", len(k.Templates), maxTemplates)
+	}
+	for _, name := range k.Templates {
+		if !templateForm.MatchString(name) {
+			return fault.New(fault.InvalidRequest, "Template name %q: expected 1 to 36 of letters, digits, underscore and hyphen.", arn.Clip(name, 60))
+		}
+	}
 	return nil
 }
 

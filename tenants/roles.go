@@ -71,6 +71,15 @@ func (r Role) Allows(action string) bool {
 	return false
 }
 
+// May says whether the key may call an action that is about a template, or
+// about none if the name is empty. An installer's key is for its templates only.
+func (k *AccessKey) May(action, template string) bool {
+	if k.Role == Installer && template != "" && !slices.Contains(k.Templates, template) {
+		return false
+	}
+	return k.Role.Allows(action)
+}
+
 func managesAccess(action string) bool {
 	own, ok := strings.CutPrefix(action, "slipway:")
 	if !ok || reads(action) {

@@ -71,11 +71,13 @@ func TestRoles(t *testing.T) {
 func TestAccessKeys(t *testing.T) {
 	db, box := open(t)
 	ctx := context.Background()
-	var key *tenants.AccessKey
-	var secret string
-	err := db.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		key, secret, err = tenants.NewAccessKey(ctx, tx, box, arn.Default.Account, tenants.Operator, "ci", rand.Reader, noon)
-		return err
+	id, secret, err := tenants.Draw(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := &tenants.AccessKey{ID: id, Account: arn.Default.Account, Role: tenants.Operator, Name: "ci", Created: noon}
+	err = db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+		return tenants.AddAccessKey(ctx, tx, box, key, secret)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,12 +136,30 @@ func TestAccessKeys(t *testing.T) {
 	})
 	t.Run("randomness that fails makes no key", func(t *testing.T) {
 		broken := errors.New("no entropy")
-		err := db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-			_, _, err := tenants.NewAccessKey(ctx, tx, box, arn.Default.Account, tenants.Admin, "", iotest.ErrReader(broken), noon)
-			return err
-		})
-		if !errors.Is(err, broken) {
+		if _, _, err := tenants.Draw(iotest.ErrReader(broken)); !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("an installer's key is for named templates, another role's for none", func(t *testing.T) {
+		for _, k := range []*tenants.AccessKey{
+			{Role: tenants.Installer},
+			{Role: tenants.Installer, Templates: []string{"a,b"}},
+			{Role: tenants.Installer, Templates: []string{""}},
+			{Role: tenants.Installer, Templates: make([]string, 101)},
+			{Role: tenants.Operator, Templates: []string{"fleet"}},
+			{Role: tenants.Operator, Name: "two words"},
+		} {
+			k.ID, k.Account, k.Created = "AKIAEXAMPLE1", arn.Default.Account, noon
+			err := db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+				return tenants.AddAccessKey(ctx, tx, box, k, secret)
+			})
+			if !fault.Is(err, fault.InvalidRequest) {
+				t.Errorf("%+v gave %v", k, err)
+			}
+		}
+		k := &tenants.AccessKey{Role: tenants.Installer, Templates: []string{"fleet"}}
+		if !k.May("iot:CreateProvisioningClaim", "fleet") || k.May("iot:CreateProvisioningClaim", "doors") || k.May("iot:CreateThing", "fleet") || !k.May("iot:DescribeEndpoint", "") {
+			t.Error("it may what it should not, or may not what it should")
 		}
 	})
 	t.Run("a disabled key stays so", func(t *testing.T) {
@@ -192,4 +212,52 @@ func TestAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestSettings(t *testing.T) {
+	db, _ := open(t)
+	set := func(ch tenants.Change) (r *tenants.Record, err error) {
+		err = db.Update(context.Background(), func(ctx context.Context, tx store.Tx) (err error) {
+			if _, err = tenants.Ensure(ctx, tx, arn.Default, noon); err == nil {
+				r, err = tenants.Set(ctx, tx, arn.Default, ch, noon)
+			}
+			return err
+		})
+		return r, err
+	}
+	number := func(n int) *int { return &n }
+	r, err := set(tenants.Change{Profile: new(string(tenants.AWS)), Limits: map[ref.Limit]*int{ref.GroupDepth: number(9), ref.Templates: number(1)}})
+	if err != nil || r.Settings.Profile != tenants.AWS || r.Settings.Limits.Of(ref.GroupDepth) != 9 || r.Settings.Limits.All()[ref.TypedAttributes] != 50 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	t.Run("what is no setting is refused, and nothing of the change is stored", func(t *testing.T) {
+		for _, ch := range []tenants.Change{
+			{Profile: new("gcp")},
+			{Limits: map[ref.Limit]*int{"gruop-depth": number(9)}},
+			{Limits: map[ref.Limit]*int{ref.GroupDepth: number(0)}},
+			{Limits: map[ref.Limit]*int{ref.GroupChildren: number(5), ref.GroupDepth: number(1_000_000)}},
+		} {
+			if _, err := set(ch); !fault.Is(err, fault.InvalidRequest) {
+				t.Errorf("%+v gave %v", ch, err)
+			}
+		}
+		if r, err := set(tenants.Change{}); err != nil || len(r.Settings.Limits) != 2 || r.Settings.Profile != tenants.AWS {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	})
+	t.Run("a limit goes back to AWS's, and nothing of it stays", func(t *testing.T) {
+		r, err := set(tenants.Change{Profile: new(""), Limits: map[ref.Limit]*int{ref.GroupDepth: nil, ref.Templates: number(256)}})
+		if err != nil || r.Settings.Limits != nil || r.Settings.Profile != "" || r.Settings.Limits.Of(ref.GroupDepth) != 7 {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	})
+	t.Run("an account that is not there has none", func(t *testing.T) {
+		err := db.Update(context.Background(), func(ctx context.Context, tx store.Tx) error {
+			_, err := tenants.Set(ctx, tx, arn.Tenant{Account: "999999999999", Region: "eu-west-1"}, tenants.Change{}, noon)
+			return err
+		})
+		if !fault.Is(err, fault.Missing) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
