@@ -125,7 +125,15 @@ func TestAnUnknownPathIsTold(t *testing.T) {
 			t.Errorf("%s is taken for an operation's own answer", name)
 		}
 	}
-	if !(&api.Error{Status: 404}).NoSuchOperation() || (&api.Error{Status: 404, Type: api.Missing}).NoSuchOperation() {
+	for _, e := range []api.Error{{Status: 404}, {Status: 405}, {Status: 500}, {Status: 501}, {Status: 501, Type: "InternalFailure"}} {
+		if !e.NoSuchOperation() {
+			t.Errorf("%+v is taken for an operation's own answer", e)
+		}
+	}
+	if (&api.Error{Status: 500, Type: "InternalFailureException"}).NoSuchOperation() || (&api.Error{Status: 502}).NoSuchOperation() {
+		t.Error("a failure of the service, or of what stands before it, is taken for a path that is not there")
+	}
+	if (&api.Error{Status: 404, Type: api.Missing}).NoSuchOperation() {
 		t.Error("a 404 without a type means the path, ResourceNotFoundException means the resource")
 	}
 }
@@ -231,7 +239,7 @@ func TestListReadsEveryPageOfBothStyles(t *testing.T) {
 			c := pages(t, style, next)
 			query := url.Values{"pageSize": {"2"}}
 			var got []int
-			for n, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", query, "items") {
+			for n, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", query, nil, "items") {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -258,7 +266,7 @@ func TestListStops(t *testing.T) {
 			_, _ = io.WriteString(w, `{"items":[1],"nextToken":"a"}`)
 		})
 		var items, failures int
-		for _, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, "items") {
+		for _, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, nil, "items") {
 			if err != nil {
 				failures++
 				continue
@@ -275,7 +283,7 @@ func TestListStops(t *testing.T) {
 			calls++
 			_, _ = io.WriteString(w, `{"items":[1,2],"nextToken":"`+strconv.Itoa(calls)+`"}`)
 		})
-		for range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, "items") {
+		for range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, nil, "items") {
 			break
 		}
 		if calls != 1 {
@@ -285,7 +293,7 @@ func TestListStops(t *testing.T) {
 	t.Run("when the server gives the same token for ever", func(t *testing.T) {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"items":[],"nextToken":"a"}`) })
 		var last error
-		for _, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, "items") {
+		for _, err := range api.List[int](context.Background(), c, http.MethodGet, "/x", nil, nil, "items") {
 			last = err
 		}
 		if last == nil {

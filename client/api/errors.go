@@ -45,15 +45,16 @@ func (e *Error) ExitCode() int { return ExitRefused }
 
 // NoSuchOperation says that the server does not know the path, or knows it and
 // has not implemented it. A front end of AWS answers a path that it does not
-// know as if the signature were missing.
+// know as if the signature were missing. An emulator may fall over it: its 500
+// is no error of AWS's, which has a type.
 func (e *Error) NoSuchOperation() bool {
 	switch e.Type {
 	case "UnknownOperationException", "NotImplementedException", "MissingAuthenticationTokenException":
 		return true
 	case "":
-		return e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented
+		return e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusInternalServerError || e.Status == http.StatusNotImplemented
 	}
-	return false
+	return e.Status == http.StatusNotImplemented
 }
 
 // IsType says whether err is a server's no of this type.

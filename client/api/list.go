@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/http"
 	"net/url"
 )
 
@@ -15,7 +16,7 @@ import (
 //
 // The length of a page, maxResults or pageSize, is the caller's to put in the
 // query.
-func List[T any](ctx context.Context, c *Client, method, path string, query url.Values, member string) iter.Seq2[T, error] {
+func List[T any](ctx context.Context, c *Client, method, path string, query url.Values, header http.Header, member string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		query := maps.Clone(query)
@@ -23,7 +24,7 @@ func List[T any](ctx context.Context, c *Client, method, path string, query url.
 			query = url.Values{}
 		}
 		for last := ""; ; {
-			items, style, next, err := page[T](ctx, c, method, path, query, member)
+			items, style, next, err := page[T](ctx, c, method, path, query, header, member)
 			if err == nil && next != "" && next == last {
 				err = fmt.Errorf("the server's list does not end: it gives the same %s again", style)
 			}
@@ -47,9 +48,9 @@ func List[T any](ctx context.Context, c *Client, method, path string, query url.
 
 // page reads one page. style is the name of the parameter that asks for the
 // next one.
-func page[T any](ctx context.Context, c *Client, method, path string, query url.Values, member string) (items []T, style, next string, err error) {
+func page[T any](ctx context.Context, c *Client, method, path string, query url.Values, header http.Header, member string) (items []T, style, next string, err error) {
 	var answer map[string]json.RawMessage
-	if err = c.Do(ctx, method, path, query, nil, nil, &answer); err != nil {
+	if err = c.Do(ctx, method, path, query, header, nil, &answer); err != nil {
 		return nil, "", "", err
 	}
 	if err = decode(answer[member], &items); err != nil {

@@ -11,8 +11,9 @@ import (
 
 // deviceCmd are the verbs about devices.
 type deviceCmd struct {
-	List deviceList `cmd:"" help:"List the devices."`
-	Show deviceShow `cmd:"" help:"Show a device: thing, type, attributes, groups, certificates, policies, last tries."`
+	Create deviceCreate `cmd:"" help:"Make a device: a thing with a certificate, its key and policies, as files."`
+	List   deviceList   `cmd:"" help:"List the devices."`
+	Show   deviceShow   `cmd:"" help:"Show a device: thing, type, attributes, groups, certificates, policies, last tries."`
 }
 
 // deviceList prints things.

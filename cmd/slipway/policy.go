@@ -129,6 +129,7 @@ type explanation struct {
 	Policies  []string `json:"policies"`
 	Resource  string   `json:"resource"`
 	Sentence  string   `json:"sentence"`
+	JudgedBy  string   `json:"judgedBy"`
 }
 
 // Run asks.
@@ -140,11 +141,14 @@ func (c *policyExplain) Run(ctx context.Context, s streams) error {
 	if !strings.Contains(c.Action, ":") {
 		c.Action = "iot:" + c.Action
 	}
-	var e explanation
-	err = p.own(ctx, http.MethodPost, "/slipway/policy/explain", nil, map[string]string{
+	e := &explanation{JudgedBy: "the server, by the engine that enforces"}
+	err = p.call(ctx, http.MethodPost, "/slipway/policy/explain", nil, map[string]string{
 		"action": c.Action, "resource": c.Resource, "certificateId": c.Certificate,
 		"clientId": c.ClientID, "sourceIp": c.SourceIP,
-	}, &e)
+	}, e)
+	if foreign(err) {
+		e, err = c.elsewhere(ctx, p)
+	}
 	if err != nil {
 		return err
 	}
@@ -172,5 +176,6 @@ func (e *explanation) print(s streams, action string) {
 	out.line("decided by", decided)
 	out.line("no value", e.Missing...)
 	out.line("thing", e.Thing+either(e.Thing == "", "none: thing variables have no value"))
+	out.line("judged by", e.JudgedBy)
 	out.line("looked at", strings.Join(e.Policies, ", ")+either(len(e.Policies) == 0, "no policy: none is attached"))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate,
+			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate, "made": madeCertificate,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -179,6 +180,12 @@ func claimOf(ts *testscript.TestScript, _ bool, args []string) {
 	pair, err := tls.LoadX509KeyPair(ts.MkAbs(filepath.Join(args[0], claimCertFile)), ts.MkAbs(filepath.Join(args[0], claimKeyFile)))
 	ts.Check(err)
 	ts.Setenv("CLAIM", string(arn.IDOf(pair.Certificate[0])))
+}
+
+// madeCertificate puts the certificate id of a file into CERT.
+func madeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	block, _ := pem.Decode([]byte(ts.ReadFile(args[0])))
+	ts.Setenv("CERT", string(arn.IDOf(block.Bytes)))
 }
 
 // await FILE waits until a file is there, or with "!" until it is gone: the

@@ -95,6 +95,9 @@ func (c *templateTest) elsewhere(ctx context.Context, p *plane, body string) (ou
 	typ := ""
 	if body == "" {
 		stored, err := p.existingTemplate(ctx, c.Name)
+		if foreign(err) {
+			return out, fmt.Errorf("%w\nA template in a file can be tried all the same: give --body FILE", err)
+		}
 		if err != nil {
 			return out, err
 		}
