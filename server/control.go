@@ -10,7 +10,7 @@ import (
 // openControl makes the control plane and adds Slipway's own operations.
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
-		DB: s.db, Keys: s.seal, Issuer: s.provision, Endpoint: s.hosts.Endpoint,
+		DB: s.db, Keys: s.seal, Issuer: s.issuer, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied,
 		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {
@@ -44,6 +44,8 @@ func (s *Server) extensions() []extension {
 		{http.MethodGet, "/slipway/keys", "slipway:ListKeys", s.listKeys},
 		{http.MethodDelete, "/slipway/keys/{id}", "slipway:RevokeKey", s.revokeKey},
 		{http.MethodPost, "/slipway/templates/{name}/preview", "slipway:PreviewTemplate", s.previewTemplate},
+		{http.MethodGet, "/slipway/audit", "slipway:ListAudit", s.listAudit},
+		{http.MethodGet, "/slipway/audit/verify", "slipway:VerifyAudit", s.verifyAudit},
 		{http.MethodPost, "/slipway/policy/explain", "slipway:ExplainPolicy", s.explainPolicy},
 	}
 }
