@@ -281,4 +281,3 @@ func (a *account) send(ctx context.Context, q request) (string, error) {
 	err = json.Unmarshal(raw, &got)
 	return q.read(got), err
 }
-
