@@ -34,8 +34,9 @@ var house = []layer{
 	{"client", []string{"client"}, words},
 	{"devices", []string{"agent", "sim"}, below("client")},
 
-	// What `slipway bench` compares with stands apart from what it measures.
-	{"floor", []string{"internal/floor"}, nil},
+	// What `slipway bench` compares with, and measures on, stands apart from what
+	// it measures.
+	{"floor", []string{"internal/floor", "internal/pgtemp"}, nil},
 
 	{"programs", []string{"cmd"}, below("instruments", "domain", "contracts", "use cases", "edges", "root", "client", "devices", "floor")},
 }

@@ -10,23 +10,11 @@
 package pgtest
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
-	"errors"
-	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
+
+	"github.com/slipway-iot/slipway/internal/pgtemp"
 )
 
 // Variable is the environment variable that names a server.
@@ -35,12 +23,8 @@ const Variable = "SLIPWAY_TEST_POSTGRES"
 // A Server is one PostgreSQL. The zero value is ready to use.
 type Server struct {
 	mu     sync.Mutex
-	err    error  // why it cannot start
-	url    string // of the database from which others are made; empty until started
-	dir    string
-	proc   *exec.Cmd
-	ended  chan struct{}
-	serial int
+	err    error // why it cannot start
+	server *pgtemp.Server
 }
 
 // Database makes an empty database and gives its URL. On a server that was
@@ -49,179 +33,40 @@ func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.url == "" && s.err == nil {
-		s.err = s.start()
+	if s.server == nil && s.err == nil {
+		s.start()
 	}
 	if s.err != nil {
-		t.Fatal(s.err)
+		t.Fatalf("%v (tests take it from %s)", s.err, Variable)
 	}
-	s.serial++
-	name := fmt.Sprintf("slipway_%d_%d", os.Getpid(), s.serial)
-	if err := s.sql("CREATE DATABASE " + name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if s.dir != "" {
-			return
-		}
-		if err := s.sql("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	u, err := url.Parse(s.url)
+	url, drop, err := s.server.Create()
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/" + name
-	return u.String()
+	t.Cleanup(func() {
+		if s.server.Own() {
+			return
+		}
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
+}
+
+func (s *Server) start() {
+	if given := os.Getenv(Variable); given != "" {
+		s.server = pgtemp.At(given)
+		return
+	}
+	s.server, s.err = pgtemp.Start()
 }
 
 // Stop ends the server and removes its files.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.proc != nil {
-		s.proc.Process.Signal(syscall.SIGQUIT) // immediate shutdown: nothing is kept
-		<-s.ended
-		s.proc = nil
+	if s.server != nil {
+		s.server.Stop()
 	}
-	if s.dir != "" {
-		os.RemoveAll(s.dir)
-	}
-}
-
-// sql runs one statement through psql, so that tests need no client library.
-func (s *Server) sql(statement string) error {
-	psql, err := find("psql")
-	if err != nil {
-		return err
-	}
-	out, err := exec.Command(psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, s.url).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", statement, err, out)
-	}
-	return nil
-}
-
-// find looks for one of PostgreSQL's programs on the PATH and where Debian
-// keeps them, newest version first.
-func find(program string) (string, error) {
-	if path, err := exec.LookPath(program); err == nil && program != "psql" {
-		return path, nil
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + program) // the pattern is well formed
-	if len(found) == 0 {
-		if path, err := exec.LookPath(program); err == nil {
-			return path, nil
-		}
-		return "", fmt.Errorf("these tests need PostgreSQL's %s: install the Debian package postgresql-15 or newer, or name a server in %s", program, Variable)
-	}
-	version := func(path string) int {
-		n, _ := strconv.Atoi(strings.Split(path, "/")[4])
-		return n
-	}
-	return slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) }), nil
-}
-
-func (s *Server) start() error {
-	if given := os.Getenv(Variable); given != "" {
-		s.url = given
-		return nil
-	}
-	initdb, err := find("initdb")
-	if err != nil {
-		return err
-	}
-	// A socket's path holds about a hundred bytes, fewer than t.TempDir needs.
-	if s.dir, err = os.MkdirTemp("/tmp", "pgtest-"); err != nil {
-		return err
-	}
-	who, err := unprivileged(s.dir)
-	if err != nil {
-		return err
-	}
-	data := filepath.Join(s.dir, "data")
-	first := command(who, s.dir, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
-	if out, err := first.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	postgres, err := find("postgres")
-	if err != nil {
-		return err
-	}
-	return s.serve(command(who, s.dir, postgres, "-D", data, "-k", s.dir,
-		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=log"))
-}
-
-// unprivileged gives the directory to the user that is to run the server, if
-// the process itself may not.
-func unprivileged(dir string) (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	who, err := user.Lookup("postgres")
-	if err != nil {
-		if who, err = user.Lookup("nobody"); err != nil {
-			return nil, err
-		}
-	}
-	uid, err := strconv.Atoi(who.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(who.Gid)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, uid, gid)
-}
-
-func command(who *syscall.Credential, dir, program string, args ...string) *exec.Cmd {
-	c := exec.Command(program, args...)
-	c.Dir = dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: who}
-	return c
-}
-
-// serve runs the server and waits until it takes connections. The server ends
-// with the thread that started it, which is therefore kept until then.
-func (s *Server) serve(c *exec.Cmd) error {
-	c.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	stderr, err := c.StderrPipe()
-	if err != nil {
-		return err
-	}
-	s.ended = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer close(s.ended)
-		if err := c.Start(); err != nil {
-			started <- err
-			return
-		}
-		var said bytes.Buffer
-		ready := false
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			if !ready {
-				fmt.Fprintln(&said, lines.Text())
-			}
-			if !ready && strings.Contains(lines.Text(), "ready to accept connections") {
-				ready = true
-				started <- nil
-			}
-		}
-		c.Wait()
-		if !ready {
-			started <- errors.New("PostgreSQL did not start:\n" + said.String())
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.proc = c
-	s.url = "postgres://postgres@/postgres?host=" + url.QueryEscape(s.dir)
-	return nil
 }
