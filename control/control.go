@@ -37,6 +37,9 @@ type Issuer interface {
 	IssueFromCSR(ctx context.Context, t arn.Tenant, csrPEM string, active bool) (*certs.Certificate, error)
 	// IssueKeys makes a key and its certificate.
 	IssueKeys(ctx context.Context, t arn.Tenant, active bool) (c *certs.Certificate, keyPEM, pubPEM string, err error)
+	// RegisterInline registers one thing as the template says, and gives its
+	// certificate and the ARNs of what it is made of, by their logical names.
+	RegisterInline(ctx context.Context, t arn.Tenant, templateBody string, parameters map[string]string) (certificatePEM string, arns map[string]string, err error)
 	// TemporaryClaim makes a claim for the template that ends within minutes;
 	// madeBy is an access key id.
 	TemporaryClaim(ctx context.Context, t arn.Tenant, template, madeBy string) (c *certs.Certificate, keyPEM, pubPEM string, expires time.Time, err error)
