@@ -6,7 +6,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 	"unicode"
 
@@ -69,17 +68,17 @@ func plainStruct(v reflect.Value) any {
 	return out
 }
 
-// memberName writes RoleARN as roleARN and ID as id.
+// memberName writes RoleARN as roleArn, CAID as caid and ID as id.
 func memberName(field string) string {
 	letters := []rune(field)
-	n := 0
-	for n < len(letters) && unicode.IsUpper(letters[n]) {
-		n++
+	for i := range letters {
+		after := i > 0 && unicode.IsUpper(rune(field[i-1]))
+		before := i+1 == len(letters) || unicode.IsUpper(letters[i+1])
+		if i == 0 || after && before {
+			letters[i] = unicode.ToLower(letters[i])
+		}
 	}
-	if n > 1 && n < len(letters) {
-		n--
-	}
-	return strings.ToLower(string(letters[:n])) + string(letters[n:])
+	return string(letters)
 }
 
 // maxSame is how long a text may be that stands in both states of a change.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // for tamper
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/client"
@@ -40,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate, "made": madeCertificate,
+			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate, "sql": tamper, "keep-head": keepHead, "made": madeCertificate,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -200,4 +202,24 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: waited in vain", args[0])
+}
+
+// tamper is sql STATEMENT…: somebody writes into the server's database.
+func tamper(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", filepath.Join(ts.Getenv("SLIPWAY_DATA"), "slipway.db")+"?_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	result, err := db.Exec(strings.Join(args, " "))
+	ts.Check(err)
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		ts.Fatalf("no row was written: %v", err)
+	}
+}
+
+// keepHead puts the head of the audit trail into the variable.
+func keepHead(ts *testscript.TestScript, _ bool, args []string) {
+	c, _ := running(ts)
+	var v struct{ Head string }
+	ts.Check(c.Do(context.Background(), http.MethodGet, "/slipway/audit/verify", nil, nil, nil, &v))
+	ts.Setenv(args[0], v.Head)
 }

@@ -7,5 +7,6 @@ type verbs struct {
 	Device   deviceCmd   `cmd:"" help:"Devices: things with their certificates and policies."`
 	Function functionCmd `cmd:"" help:"Functions: your own code, asked before each device."`
 	Policy   policyCmd   `cmd:"" help:"Policies: what can work, and which statement decides."`
+	Audit    auditCmd    `cmd:"" help:"The audit trail: who changed what, and proof that it is whole."`
 	Trace    traceCmd    `cmd:"" help:"Show what became of a device's tries, and why."`
 }
