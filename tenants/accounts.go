@@ -2,7 +2,6 @@ package tenants
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -46,18 +45,26 @@ func tenantChanged(s Store, t arn.Tenant, detail string, now time.Time) {
 	s.Emit(event.Event{Kind: event.TenantChanged, Tenant: t, ID: t.Account, Detail: detail, At: now})
 }
 
-// CheckAccount fails with fault.Missing unless the account exists in a region.
-func CheckAccount(ctx context.Context, s Store, account string) error {
+// Regions gives the account's tenants; an account without any is
+// fault.Missing.
+func Regions(ctx context.Context, s Store, account string) ([]*Record, error) {
+	var own []*Record
 	for p := (ref.Page{Limit: 500}); ; {
 		records, next, err := s.ListTenants(ctx, p)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if slices.ContainsFunc(records, func(r *Record) bool { return r.Tenant.Account == account }) {
-			return nil
+		for _, r := range records {
+			if r.Tenant.Account == account {
+				own = append(own, r)
+			}
 		}
 		if p.After = next; next == "" {
-			return fault.New(fault.Missing, "Account %s does not exist.", clip(account))
+			break
 		}
 	}
+	if len(own) == 0 {
+		return nil, fault.New(fault.Missing, "Account %s does not exist.", clip(account))
+	}
+	return own, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,17 +39,8 @@ func (c *envCmd) Run(_ context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	vars := [][2]string{
-		{"AWS_ACCESS_KEY_ID", admin.ID}, {"AWS_SECRET_ACCESS_KEY", admin.Secret},
-		{"AWS_REGION", c.Region}, {"AWS_DEFAULT_REGION", c.Region},
-	}
-	for _, service := range awsEndpoints {
-		vars = append(vars, [2]string{"AWS_ENDPOINT_URL_" + service, e.Control})
-	}
-	if strings.HasPrefix(e.Control, "https://") {
-		vars = append(vars, [2]string{"AWS_CA_BUNDLE", root})
-	}
-	vars = append(vars, [2]string{"SLIPWAY_ROOT_CA", root}, [2]string{"SLIPWAY_MQTT_PORT", portOf(e.MQTT)})
+	vars := exports(admin.ID, admin.Secret, c.Region, e.Control, root)
+	vars = append(vars, [2]string{"SLIPWAY_MQTT_PORT", portOf(e.MQTT)})
 	if c.JSON {
 		m := map[string]string{}
 		for _, v := range vars {
@@ -56,11 +48,35 @@ func (c *envCmd) Run(_ context.Context, s streams) error {
 		}
 		return json.NewEncoder(s.out).Encode(m)
 	}
-	for _, v := range vars {
-		fmt.Fprintf(s.out, "export %s=%s\n", v[0], shellQuote(v[1]))
+	return writeExports(s.out, vars)
+}
+
+// exports are the variables with which tools call a control plane by a key;
+// root is the file of what vouches for it, empty if it is not known here.
+func exports(id, secret, region, endpoint, root string) [][2]string {
+	vars := [][2]string{
+		{"AWS_ACCESS_KEY_ID", id}, {"AWS_SECRET_ACCESS_KEY", secret},
+		{"AWS_REGION", region}, {"AWS_DEFAULT_REGION", region},
 	}
-	fmt.Fprintln(s.out, "unset AWS_SESSION_TOKEN AWS_PROFILE")
-	return nil
+	for _, service := range awsEndpoints {
+		vars = append(vars, [2]string{"AWS_ENDPOINT_URL_" + service, endpoint})
+	}
+	if root == "" {
+		return vars
+	}
+	if strings.HasPrefix(endpoint, "https://") {
+		vars = append(vars, [2]string{"AWS_CA_BUNDLE", root})
+	}
+	return append(vars, [2]string{"SLIPWAY_ROOT_CA", root})
+}
+
+// writeExports prints variables for a shell to eval.
+func writeExports(w io.Writer, vars [][2]string) error {
+	for _, v := range vars {
+		fmt.Fprintf(w, "export %s=%s\n", v[0], shellQuote(v[1]))
+	}
+	_, err := fmt.Fprintln(w, "unset AWS_SESSION_TOKEN AWS_PROFILE")
+	return err
 }
 
 // shellQuote makes a word that every POSIX shell reads back as it is.

@@ -7,6 +7,7 @@ type verbs struct {
 	Device   deviceCmd   `cmd:"" help:"Devices: things with their certificates and policies."`
 	Function functionCmd `cmd:"" help:"Functions: your own code, asked before each device."`
 	Policy   policyCmd   `cmd:"" help:"Policies: what can work, and which statement decides."`
-	Audit    auditCmd    `cmd:"" help:"The audit trail: who changed what, and proof that it is whole."`
+	Account  accountCmd  `cmd:"" help:"Accounts: tenants of the server, each with devices and keys of its own."`
+	Key      keyCmd      `cmd:"" help:"Access keys: who may call the control API, and for what."`
 	Trace    traceCmd    `cmd:"" help:"Show what became of a device's tries, and why."`
 }
