@@ -26,10 +26,10 @@ type Authority struct {
 	ID           arn.CertID
 	Subject      Digest // SHA-256 of the subject as encoded: what its leaves name as issuer
 	PEM          string
-	Status       Status // Active or Inactive
-	Mode         string // and so its leaves' mode
-	Automatic    bool   // a leaf that connects is registered
-	Registration *Registration
+	Status       Status        // Active or Inactive
+	Mode         string        // and so its leaves' mode
+	Automatic    bool          // a leaf that connects is registered
+	Registration *Registration // nil: it is registered and no more (JITR)
 	Tags         map[string]string
 	NotBefore    time.Time
 	NotAfter     time.Time
@@ -40,7 +40,8 @@ type Authority struct {
 }
 
 // A Registration says what becomes of a leaf that was registered when it
-// connected (JITP): a template, inline or by name.
+// connected (JITP): a template, inline or by name. One with nothing in it is
+// nil.
 type Registration struct {
 	TemplateBody string
 	RoleARN      string

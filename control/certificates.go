@@ -6,6 +6,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 )
 
@@ -90,8 +91,10 @@ func (s *Server) describeCertificate(ctx context.Context, c *Call, in *certifica
 	}
 	var cert *certs.Certificate
 	err = s.view(ctx, func(ctx context.Context, tx store.Tx) error {
-		cert, err = certificate(ctx, tx, c.Tenant, id)
-		return err
+		if cert, err = certificate(ctx, tx, c.Tenant, id); err != nil {
+			return err
+		}
+		return forgetMissingCA(ctx, tx, cert)
 	})
 	if err != nil {
 		return nil, err
@@ -104,6 +107,20 @@ func (s *Server) describeCertificate(ctx context.Context, c *Call, in *certifica
 		Version: cert.Version, Generation: cert.Generation, Mode: cert.Mode,
 		Validity: validity{seconds{cert.NotBefore}, seconds{cert.NotAfter}},
 	}}, nil
+}
+
+// forgetMissingCA takes the CA from a certificate whose CA is not registered
+// any more: descriptions name those alone that are (certificates-lifecycle.md,
+// section 1).
+func forgetMissingCA(ctx context.Context, tx store.Tx, cert *certs.Certificate) error {
+	if cert.CAID == "" {
+		return nil
+	}
+	_, err := tx.Authority(ctx, cert.Tenant, arn.CertID(cert.CAID))
+	if fault.Is(err, fault.Missing) {
+		cert.CAID, err = "", nil
+	}
+	return err
 }
 
 // updateCertificate answers after the commit, so that a caller who reads the
@@ -151,15 +168,26 @@ type certificateSummary struct {
 
 // listCertificates gives the newest first unless asked otherwise.
 func (s *Server) listCertificates(ctx context.Context, c *Call, in *byMarker) (any, error) {
-	p, err := s.markerPage(c, *in)
+	return s.pageOfCertificates(ctx, c, *in, func(ctx context.Context, tx store.Tx, p ref.Page) ([]*certs.Certificate, string, error) {
+		return tx.ListCertificates(ctx, c.Tenant, p)
+	})
+}
+
+func (s *Server) newestFirst(c *Call, in byMarker) (ref.Page, error) {
+	p, err := s.markerPage(c, in)
+	p.Descending = in.AscendingOrder == nil || !*in.AscendingOrder
+	return p, err
+}
+
+func (s *Server) pageOfCertificates(ctx context.Context, c *Call, in byMarker, find func(context.Context, store.Tx, ref.Page) ([]*certs.Certificate, string, error)) (any, error) {
+	p, err := s.newestFirst(c, in)
 	if err != nil {
 		return nil, err
 	}
-	p.Descending = in.AscendingOrder == nil || !*in.AscendingOrder
 	list := []certificateSummary{}
 	var next string
 	err = s.view(ctx, func(ctx context.Context, tx store.Tx) error {
-		found, after, err := tx.ListCertificates(ctx, c.Tenant, p)
+		found, after, err := find(ctx, tx, p)
 		for _, cert := range found {
 			list = append(list, certificateSummary{c.Tenant.Cert(cert.ID), cert.ID, cert.Status, cert.Mode, seconds{cert.Created}})
 		}

@@ -50,6 +50,7 @@ func (s *Server) taggables() map[string]taggable {
 
 func (s *Server) registryTaggables() map[string]taggable {
 	return map[string]taggable{
+		"cacert": taggableAuthority(),
 		"policy": {
 			func(ctx context.Context, tx store.Tx, t arn.Tenant, name string) (map[string]string, error) {
 				return tagsOf(tx.Policy(ctx, t, name))(func(r *policy.Record) map[string]string { return r.Tags })

@@ -121,6 +121,9 @@ func (s *Server) updateTemplate(ctx context.Context, c *Call, in *struct {
 
 func (s *Server) deleteTemplate(ctx context.Context, c *Call, in *templateName) (any, error) {
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
+		if err := unused(ctx, tx, c.Tenant, in.TemplateName); err != nil {
+			return err
+		}
 		return templates.Delete(ctx, tx, c.Tenant, in.TemplateName, s.cfg.Now())
 	})
 }

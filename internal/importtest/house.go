@@ -46,7 +46,7 @@ var words = []string{"failures", "names", "references", "bytes"}
 func below(layers ...string) []string { return append(layers, words...) }
 
 // unhoused directories hold nothing that the program is made of.
-var unhoused = []string{"internal/importtest", "internal/pgtest", "test"}
+var unhoused = []string{"internal/certtest", "internal/importtest", "internal/pgtest", "test"}
 
 // An owner is the only directory whose programs may import a module; tests may
 // import any. No directory at all means that only tests do.

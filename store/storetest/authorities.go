@@ -35,17 +35,15 @@ func authorityKept(t *testing.T, db store.DB) {
 	full.Status, full.Mode, full.Automatic = certs.Active, certs.SNIOnly, true
 	full.Registration = &certs.Registration{TemplateBody: `{"Resources":{}}`, RoleARN: "arn:aws:iam::1:role/r"}
 	full.Tags = map[string]string{"line": "3"}
-	hollow := authority(3)
-	hollow.Registration = &certs.Registration{}
 	update(t, db, func(ctx context.Context, tx tx) error {
-		for _, a := range []*certs.Authority{plain, full, hollow} {
+		for _, a := range []*certs.Authority{plain, full} {
 			if err := tx.InsertAuthority(ctx, a); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	for _, want := range []*certs.Authority{plain, full, hollow} {
+	for _, want := range []*certs.Authority{plain, full} {
 		same(t, getAuthority(t, db, arn.Default, want.ID), want)
 	}
 	refused(t, db, fault.Exists, func(ctx context.Context, tx tx) error { return tx.InsertAuthority(ctx, plain) })

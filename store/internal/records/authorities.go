@@ -28,10 +28,9 @@ func (r *authorityRow) dest() []any {
 // An authorityBody is what nothing is looked up by. The name of a template has
 // a column of its own.
 type authorityBody struct {
-	Registers bool              `json:"registers,omitempty"` // there is a registration, maybe an empty one
-	Template  string            `json:"template,omitempty"`
-	RoleARN   string            `json:"role,omitempty"`
-	Tags      map[string]string `json:"tags,omitempty"`
+	Template string            `json:"template,omitempty"`
+	RoleARN  string            `json:"role,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
 }
 
 func (r *authorityRow) authority(t arn.Tenant) (*certs.Authority, error) {
@@ -46,8 +45,8 @@ func (r *authorityRow) authority(t arn.Tenant) (*certs.Authority, error) {
 		Version: int(r.version), Generation: r.generation,
 	}
 	copy(a.Subject[:], r.subject)
-	if body.Registers {
-		a.Registration = &certs.Registration{TemplateBody: body.Template, RoleARN: body.RoleARN, TemplateName: r.template}
+	if g := (certs.Registration{TemplateBody: body.Template, RoleARN: body.RoleARN, TemplateName: r.template}); g != (certs.Registration{}) {
+		a.Registration = &g
 	}
 	return a, nil
 }
@@ -56,7 +55,7 @@ func (r *authorityRow) authority(t arn.Tenant) (*certs.Authority, error) {
 func packAuthority(a *certs.Authority) (template, body string, err error) {
 	b := authorityBody{Tags: a.Tags}
 	if r := a.Registration; r != nil {
-		b.Registers, b.Template, b.RoleARN = true, r.TemplateBody, r.RoleARN
+		b.Template, b.RoleARN = r.TemplateBody, r.RoleARN
 		template = r.TemplateName
 	}
 	text, err := json.Marshal(b)
