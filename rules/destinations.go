@@ -59,8 +59,8 @@ func hidden(err error, name string) error {
 // There is one destination for a URL.
 func Endpoint(ctx context.Context, s Store, t arn.Tenant, confirmationURL string, now time.Time) (*Destination, error) {
 	u, err := url.Parse(confirmationURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fault.New(fault.InvalidRequest, "confirmationUrl %q: expected an https or http URL.", arn.Clip(confirmationURL, 200))
+	if err != nil || u.Host == "" || u.Scheme != "https" {
+		return nil, fault.New(fault.InvalidRequest, "confirmationUrl %q: expected an https URL.", arn.Clip(confirmationURL, 200))
 	}
 	if err := checkURLFree(ctx, s, t, confirmationURL); err != nil {
 		return nil, err
