@@ -89,4 +89,4 @@ var light = []string{
 }
 
 // testSupport directories are imported by tests alone and may import testing.
-var testSupport = []string{"store/storetest", "functions/functiontest", "internal/pgtest"}
+var testSupport = []string{"store/storetest", "functions/functiontest", "internal/certtest", "internal/pgtest"}
