@@ -57,6 +57,7 @@ func planInline(body string, params map[string]string) (*templates.Plan, error) 
 func (s *Service) registerInline(ctx context.Context, i *inline) error {
 	if i.plan.Certificate == nil || i.plan.Certificate.CSR == "" {
 		return s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+			i.made = false
 			if i.cert, err = s.named(ctx, tx, i); err != nil {
 				return err
 			}
@@ -97,13 +98,38 @@ func (s *Service) named(ctx context.Context, tx store.Tx, i *inline) (*certs.Cer
 	case p == nil:
 		return nil, nil
 	case p.PEM != "":
-		return nil, fault.New(fault.NotImplemented, "RegisterThing with CertificatePem is not implemented by Slipway yet; register the certificate and use CertificateId.")
+		return s.brought(ctx, tx, i)
 	}
 	c, err := tx.Certificate(ctx, i.tenant, arn.CertID(p.ID))
 	if fault.Is(err, fault.Missing) || err == nil && c.Hidden {
 		return nil, fault.Wrap(fault.MissingPart, err, "Certificate not found: the template names %s, which does not exist.", p.ID)
 	}
 	return c, err
+}
+
+// brought registers the certificate that the template holds, as
+// RegisterCertificate does; one that is registered already is taken as it is.
+func (s *Service) brought(ctx context.Context, tx store.Tx, i *inline) (*certs.Certificate, error) {
+	p := i.plan.Certificate
+	leaf, err := certs.Read("The certificate", p.PEM)
+	if err != nil {
+		return nil, err
+	}
+	var authority *certs.Foreign
+	if p.CACertificatePEM != "" {
+		if authority, err = certs.Read("The CA certificate", p.CACertificatePEM); err != nil {
+			return nil, err
+		}
+	}
+	c, err := tx.Certificate(ctx, i.tenant, leaf.ID())
+	if err == nil && !c.Hidden {
+		return c, nil
+	}
+	if err != nil && !fault.Is(err, fault.Missing) {
+		return nil, err
+	}
+	i.made = true
+	return certs.Register(ctx, tx, i.tenant, leaf, authority, certs.Status(p.Status), s.Now())
 }
 
 // applyInline writes the plan. A certificate that was there before keeps or
@@ -198,7 +224,8 @@ func (i *inline) arns() map[string]string {
 // (rest-api.md, section 4.1); the sentence stays.
 func registrationFailure(err error) error {
 	switch fault.Of(err) {
-	case fault.Missing, fault.Exists, fault.LimitExceeded, fault.CertificateState, fault.CertificateInvalid, fault.MalformedPolicy:
+	case fault.Missing, fault.Exists, fault.LimitExceeded, fault.MalformedPolicy,
+		fault.CertificateState, fault.CertificateInvalid, fault.AmbiguousCA:
 		_, text := fault.Show(err)
 		return fault.Wrap(fault.MissingPart, err, "%s", text)
 	}
