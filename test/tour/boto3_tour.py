@@ -15,6 +15,7 @@ iot = boto3.client("iot")
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}'
 TEMPLATE = '{"Resources":{"thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":"a"}}}}'
 ROLE = "arn:aws:iam::000000000000:role/tour"
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:tour"
 NAMES = ["tour-a", "tour-b", "tour-c"]
 
 
@@ -109,6 +110,46 @@ def templates():
     walk("list_provisioning_template_versions", templateName=NAMES[0])
 
 
+def access():
+    for name in NAMES:
+        iot.create_role_alias(roleAlias=name, roleArn=ROLE)
+        iot.create_authorizer(authorizerName=name, authorizerFunctionArn=FUNCTION, signingDisabled=True)
+        iot.create_domain_configuration(domainConfigurationName=name)
+    walk("list_role_aliases")
+    walk("list_role_aliases", size=2, ascendingOrder=False)
+    walk("list_authorizers")
+    walk("list_domain_configurations")
+
+
+def settings():
+    iot.set_v2_logging_options(roleArn=ROLE, defaultLogLevel="WARN")
+    for name in NAMES:
+        iot.set_v2_logging_level(logTarget={"targetType": "THING_GROUP", "targetName": name}, logLevel="INFO")
+    walk("list_v2_logging_levels", targetType="THING_GROUP")
+
+
+def rules():
+    for name in NAMES:
+        payload = {"sql": f"SELECT * FROM '{name}'", "actions": [{"lambda": {"functionArn": FUNCTION}}]}
+        iot.create_topic_rule(ruleName=name.replace("-", "_"), topicRulePayload=payload)
+        vpc = {"vpcId": name, "subnetIds": ["subnet-1"], "roleArn": ROLE}
+        iot.create_topic_rule_destination(destinationConfiguration={"vpcConfiguration": vpc})
+    walk("list_topic_rules")
+    walk("list_topic_rule_destinations", size=2)
+
+
+def tasks():
+    for _ in NAMES:
+        task = iot.start_thing_registration_task(templateBody=TEMPLATE, inputFileBucket="tour", inputFileKey="one", roleArn=ROLE)
+        iot.stop_thing_registration_task(taskId=task["taskId"])
+    walk("list_thing_registration_tasks")
+    # There is no report until tasks are worked on.
+    reports = iot.get_paginator("list_thing_registration_task_reports").paginate(taskId=task["taskId"], reportType="ERRORS")
+    if reports.build_full_result() != {"reportType": "ERRORS", "resourceLinks": []}:
+        fail("list_thing_registration_task_reports finds a report")
+    walked.add("list_thing_registration_task_reports")
+
+
 def every_paginator():
     """A paginator of an operation that is done must have been walked."""
     for operation in sorted(done):
@@ -154,6 +195,7 @@ def exceptions(certificates):
     refused("DeleteConflictException", 409, "delete_certificate", certificateId=one)
     refused("DeleteConflictException", 409, "delete_policy", policyName=NAMES[0])
     refused("MalformedPolicyException", 400, "create_policy", policyName="tour-bad", policyDocument="{}")
+    refused("UnauthorizedException", 401, "get_topic_rule", ruleName="none")
     for _ in range(4):
         iot.create_policy_version(policyName=NAMES[1], policyDocument=POLICY)
     refused("VersionsLimitExceededException", 409, "create_policy_version", policyName=NAMES[1], policyDocument=POLICY)
@@ -172,6 +214,10 @@ things()
 certificates = principals()
 policies(certificates)
 templates()
+access()
+settings()
+rules()
+tasks()
 every_paginator()
 no_waiters()
 exceptions(certificates)

@@ -11,7 +11,6 @@ refused() { # EXCEPTION COMMAND...
   grep -q "^An error occurred ($1) when calling the [A-Za-z]* operation: ." err || fail "aws iot ${*:2}: $(<err)"
 }
 
-case $(aws --version) in aws-cli/*) ;; *) fail "this is not the aws command line" ;; esac
 account=$(aws sts get-caller-identity | jq -r .Account)
 iot create-thing --thing-name executable-a --attribute-payload 'attributes={serial=A1}' >thing.json
 same "the thing's ARN" "arn:aws:iot:us-east-1:$account:thing/executable-a" "$(jq -r .thingArn thing.json)"
@@ -23,7 +22,6 @@ same "the certificate in the file" "$(openssl pkey -in key.pem -pubout)" "$(open
 same "the answer of an attachment" "" "$(iot attach-thing-principal --thing-name executable-a --principal "$arn")"
 refused InvalidRequestException delete-thing --thing-name executable-a
 refused ResourceNotFoundException describe-thing --thing-name executable-none
-refused InvalidRequestException describe-thing --thing-name 'executable a'
 iot detach-thing-principal --thing-name executable-a --principal "$arn"
 iot delete-thing --thing-name executable-a
 iot delete-certificate --certificate-id "${arn##*/}"

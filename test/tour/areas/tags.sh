@@ -33,6 +33,20 @@ ok create-provisioning-template --template-name tags-a --provisioning-role-arn a
 take arn templateArn
 tagged "$arn"
 
+ok create-role-alias --role-alias tags-a --role-arn arn:aws:iam::000000000000:role/p "${made[@]}"
+take alias roleAliasArn
+tagged "$alias"
+ok create-authorizer --authorizer-name tags-a --authorizer-function-arn arn:aws:lambda:us-east-1:000000000000:function:a \
+  --signing-disabled "${made[@]}"
+take authorizer authorizerArn
+tagged "$authorizer"
+ok create-domain-configuration --domain-configuration-name tags-a "${made[@]}"
+take domain domainConfigurationArn
+tagged "$domain"
+ok create-topic-rule --rule-name tags_a --tags made=yes \
+  --topic-rule-payload "{\"sql\":\"SELECT * FROM 'a'\",\"actions\":[{\"lambda\":{\"functionArn\":\"arn:aws:lambda:us-east-1:000000000000:function:a\"}}]}"
+tagged "${arn%:*}:rule/tags_a"
+
 none=${arn/tags-a/tags-none}
 refuse ResourceNotFoundException "$none" list-tags-for-resource --resource-arn "$none"
 refuse ResourceNotFoundException "tags-none" tag-resource --resource-arn "$none" --tags Key=a,Value=b
@@ -46,6 +60,11 @@ ok list-tags-for-resource --resource-arn "$arn"
 is 'tags[].Key' '["site"]'
 
 ok delete-thing --thing-name tags-a
+ok delete-topic-rule --rule-name tags_a
+ok update-domain-configuration --domain-configuration-name tags-a --domain-configuration-status DISABLED
+ok delete-domain-configuration --domain-configuration-name tags-a
+ok delete-authorizer --authorizer-name tags-a
+ok delete-role-alias --role-alias tags-a
 ok delete-provisioning-template --template-name tags-a
 ok delete-policy --policy-name tags-a
 ok delete-billing-group --billing-group-name tags-a
