@@ -98,6 +98,7 @@ func (g *Gateway) open(conn net.Conn, from netip.Addr) *attempts.Recorder {
 }
 
 func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, mode Mode) {
+	stretch(0)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: tcpKeepAlive, Interval: tcpKeepAlive, Count: 3})
 	}

@@ -74,6 +74,7 @@ type session struct {
 // run serves the connection to its end.
 func (s *session) run(deadline time.Time) {
 	defer s.g.sessions.Done()
+	stretch(0)
 	r := mqtt.NewReader(s.conn, s.g.Limits.FirstPacket)
 	why := s.serve(r, deadline)
 	s.close(why)
