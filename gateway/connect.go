@@ -33,7 +33,7 @@ func (s *session) connect(p *mqtt.Connect) string {
 	s.g.hub.watch(s) // before the status is read: see hub
 	var granted *rights
 	epoch := s.g.recent.now()
-	err := s.g.DB.View(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err := s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		granted, err = s.identify(ctx, tx, epoch, p)
 		return err
 	})
@@ -128,7 +128,7 @@ func (s *session) placeTenant() error {
 }
 
 func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {
-	err = s.g.DB.View(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err = s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		c, err = tx.Certificate(ctx, t, s.certID)
 		return err
 	})

@@ -117,6 +117,11 @@ func (d *flakyDB) View(ctx context.Context, f func(context.Context, store.Tx) er
 	return err
 }
 
+// Peek goes the way of View, so that a test can come between.
+func (d *flakyDB) Peek(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	return d.View(ctx, f)
+}
+
 func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
 	if d.broken.Load() {
 		return errDisk

@@ -181,7 +181,7 @@ func (s *session) refresh() bool {
 	for s.changes.Load() != s.seen.Load() {
 		change, epoch := s.changes.Load(), s.g.recent.now()
 		var fresh *rights
-		err := s.g.DB.View(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		err := s.g.DB.Peek(s.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
 			fresh, err = s.readRights(ctx, tx, epoch, nil, "")
 			return err
 		})

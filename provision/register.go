@@ -75,7 +75,7 @@ func (s *Service) plan(ctx context.Context, t *try) error {
 	if err := t.authorised(); err != nil {
 		return err
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err := s.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		t.record, err = usable(ctx, tx, t)
 		switch {
 		case err != nil && s.redeem(ctx, tx, t) == nil && t.remembered != nil:

@@ -67,7 +67,7 @@ func (s *Service) validity(ctx context.Context, k templateKey) (time.Duration, e
 	if ok {
 		return d, nil
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+	err := s.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) error {
 		rec, err := tx.TemplateRecord(ctx, k.tenant, k.name)
 		if fault.Is(err, fault.Missing) {
 			return nil

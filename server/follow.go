@@ -56,6 +56,13 @@ func (w watched) View(ctx context.Context, f func(context.Context, store.Tx) err
 	return w.DB.View(ctx, f)
 }
 
+func (w watched) Peek(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	if err := w.fresh(); err != nil {
+		return err
+	}
+	return w.DB.Peek(ctx, f)
+}
+
 // followed hands an event to everyone who keeps something that became stale.
 // It runs on the goroutine of drain; the one thing that may take it a while is
 // the look at the tenants, and whoever holds the readers of the store meanwhile
@@ -142,6 +149,9 @@ func (s *Server) drainOnce(ctx context.Context) error {
 		}
 		if err := s.db.Forget(ctx, position); err != nil {
 			return err
+		}
+		if len(events) < drainBatch { // what came since has rung again
+			return nil
 		}
 	}
 }

@@ -261,3 +261,10 @@ func (l *storeLever) View(ctx context.Context, f func(context.Context, store.Tx)
 	}
 	return l.DB.View(ctx, f)
 }
+
+func (l *storeLever) Peek(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	if err := l.pull(&l.noViews); err != nil {
+		return err
+	}
+	return l.DB.Peek(ctx, f)
+}

@@ -53,6 +53,10 @@ type Tx interface {
 // undo its neighbours in a shared commit: the caller's context ends at the door.
 type DB interface {
 	View(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
+	// Peek is View for a few lookups by key, such as a device waits for: a
+	// driver may let it pass between its writes, so f holds everyone up who
+	// writes. It sees one committed state throughout, as View does.
+	Peek(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
 	Update(ctx context.Context, f func(ctx context.Context, tx Tx) error) error
 
 	// Outbox gives up to limit committed events of this node in commit order,

@@ -135,6 +135,11 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	return f(ctx, tx)
 }
 
+// Peek is View.
+func (db *DB) Peek(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	return db.View(ctx, f)
+}
+
 // acquire takes a connection from the pool.
 func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err := ctx.Err(); err != nil {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -105,14 +107,35 @@ func (c *conn) Exec(_ context.Context, query string, args ...any) (int64, error)
 	return result.RowsAffected()
 }
 
-// ExecEach runs the statement once for each list of arguments.
+// ExecEach runs the statement for each list of arguments: an INSERT for eight
+// of them at a time, since starting a statement costs more than a row.
 func (c *conn) ExecEach(ctx context.Context, query string, lists [][]any) error {
+	if many := eightfold(query); many != "" {
+		for ; len(lists) >= 8; lists = lists[8:] {
+			if _, err := c.Exec(ctx, many, slices.Concat(lists[:8]...)...); err != nil {
+				return err
+			}
+		}
+	}
 	for _, args := range lists {
 		if _, err := c.Exec(ctx, query, args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+var oneRow = regexp.MustCompile(`\bVALUES (\([$0-9, ]+\))`)
+
+// eightfold writes an INSERT of one row as one of eight; any other statement
+// gives "".
+func eightfold(query string) string {
+	at := oneRow.FindStringSubmatchIndex(query)
+	if at == nil {
+		return ""
+	}
+	row := numbered.ReplaceAllString(query[at[2]:at[3]], "?")
+	return query[:at[2]] + strings.Repeat(row+", ", 7) + row + query[at[3]:]
 }
 
 // Query looks at ctx before it begins and between rows.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store/internal/records"
@@ -67,12 +68,16 @@ func (w *writer) finish() {
 		w.db.commits.Add(1)
 		w.db.updates.Add(updates)
 	}
+	if err == nil && w.swept > 0 {
+		w.db.at.swept.Store(w.swept)
+		w.db.at.when.Store(time.Now().UnixNano())
+	}
 	for i, r := range w.group {
 		w.group[i] = nil
 		close(r.done)
 	}
 	clear(w.events)
-	w.group, w.next, w.events, w.open, w.kept = w.group[:0], 0, w.events[:0], false, false
+	w.group, w.next, w.events, w.open, w.kept, w.swept, w.lingered = w.group[:0], 0, w.events[:0], false, false, 0, false
 }
 
 // commit makes the group durable, or fails and leaves nothing of it.
@@ -106,5 +111,8 @@ func (w *writer) post() error {
 	}
 	_, err = w.conn.Exec(context.Background(), "INSERT INTO outbox (count, body) VALUES ($1, $2)", int64(len(w.events)), body)
 	w.kept = true
-	return err
+	if err != nil {
+		return err
+	}
+	return w.sweep(context.Background(), w.conn)
 }

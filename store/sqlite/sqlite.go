@@ -42,7 +42,7 @@ type DB struct {
 
 	memory    records.Memory
 	committed chan struct{}
-	left      atomic.Int64 // outbox rows up to here are an earlier process's
+	at        positions // in the outbox
 	commits   atomic.Int64
 	updates   atomic.Int64
 
@@ -155,6 +155,14 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	return f(ctx, tx)
 }
 
+// Peek runs f on the writer's connection, before the group that waits begins
+// to write. Its pages are warm there: a reader's are dropped at every commit.
+func (db *DB) Peek(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	return db.writer.peek(ctx, func(ctx context.Context, _ records.Conn, tx *records.Tx) error {
+		return f(ctx, tx)
+	})
+}
+
 // reader takes a connection from the pool; its taker puts it back.
 func (db *DB) reader(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
@@ -198,6 +206,7 @@ func (db *DB) Stats() store.Stats {
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		close(db.closed)
+		_ = db.sweep(context.Background()) // else the next process tells them again
 		db.writer.stop()
 		for range readerCount {
 			<-db.readers // a running View gives its own back

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/store/internal/records"
@@ -48,20 +49,24 @@ type writer struct {
 	db   *DB
 	conn *conn
 
-	mu      sync.Mutex // guards queue and closed
+	mu      sync.Mutex // guards queue, peeks and closed
 	queue   []*request
+	peeks   []*request // they only read
 	closed  bool
-	wake    chan struct{} // holds a token while queue or closed is news
+	wake    chan struct{} // holds a token while queue, peeks or closed is news
 	stopped chan struct{}
 
 	// The group under way; the writer's goroutine alone touches it.
-	group  []*request
-	next   int           // the job to run
-	open   bool          // a transaction is open
-	kept   bool          // it holds what a job before this one wrote
-	marked bool          // the savepoint of this job is set
-	wrote  bool          // this job wrote
-	events []event.Event // of the jobs that succeeded
+	looks    []*request // those that read before the group writes
+	group    []*request
+	next     int           // the job to run
+	open     bool          // a transaction is open
+	kept     bool          // it holds what a job before this one wrote
+	lingered bool          // it waited for company
+	marked   bool          // the savepoint of this job is set
+	wrote    bool          // this job wrote
+	swept    int64         // it deletes rows of the outbox up to here
+	events   []event.Event // of the jobs that succeeded
 }
 
 func newWriter(db *DB, c *conn) *writer {
@@ -70,12 +75,17 @@ func newWriter(db *DB, c *conn) *writer {
 
 // update puts a job into the queue and waits for its outcome. The caller's
 // context counts until the job's turn has come.
-func (w *writer) update(ctx context.Context, j job) error {
+func (w *writer) update(ctx context.Context, j job) error { return w.ask(ctx, &w.queue, j) }
+
+// peek does the same for a job that only reads.
+func (w *writer) peek(ctx context.Context, j job) error { return w.ask(ctx, &w.peeks, j) }
+
+func (w *writer) ask(ctx context.Context, queue *[]*request, j job) error {
 	if err := ctx.Err(); err != nil {
 		return callerLeft(err)
 	}
 	r := &request{ctx: ctx, job: j, done: make(chan struct{})}
-	if !w.enqueue(r) {
+	if !w.enqueue(queue, r) {
 		return errClosed()
 	}
 	select {
@@ -95,13 +105,13 @@ func (w *writer) update(ctx context.Context, j job) error {
 	return r.err
 }
 
-func (w *writer) enqueue(r *request) bool {
+func (w *writer) enqueue(queue *[]*request, r *request) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return false
 	}
-	w.queue = append(w.queue, r)
+	*queue = append(*queue, r)
 	w.ring()
 	return true
 }
@@ -133,7 +143,12 @@ func (w *writer) run() {
 			go w.run()
 		}
 	}()
-	for len(w.group) > 0 || w.take() {
+	for len(w.looks) > 0 || len(w.group) > 0 || w.take() {
+		for len(w.looks) > 0 {
+			r := w.looks[0]
+			w.looks = slices.Delete(w.looks, 0, 1)
+			w.show(r)
+		}
 		for w.next < len(w.group) || w.more() {
 			w.next++
 			w.serve(w.group[w.next-1])
@@ -151,9 +166,11 @@ func (w *writer) take() bool {
 		n := min(len(w.queue), groupLimit)
 		w.group, w.next = append(w.group[:0], w.queue[:n]...), 0
 		w.queue = slices.Delete(w.queue, 0, n)
+		w.looks = append(w.looks, w.peeks...)
+		w.peeks = slices.Delete(w.peeks, 0, len(w.peeks))
 		closed := w.closed
 		w.mu.Unlock()
-		if n > 0 {
+		if n > 0 || len(w.looks) > 0 {
 			return true
 		}
 		if closed {
@@ -165,14 +182,57 @@ func (w *writer) take() bool {
 
 // more takes what came while the group was served into the same commit. It
 // first lets those run who are about to ask: a commit costs more than a job.
+// Who shares the commit already waits a moment longer for company; who is
+// alone waits for nobody.
 func (w *writer) more() bool {
 	runtime.Gosched()
+	if len(w.group) >= company && !w.lingered && !w.waits() {
+		w.lingered = true
+		time.Sleep(patience)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), groupLimit-len(w.group))
 	w.group = append(w.group, w.queue[:n]...)
 	w.queue = slices.Delete(w.queue, 0, n)
 	return n > 0
+}
+
+// company is how many jobs make a group that is worth waiting for, and patience
+// for how long.
+const (
+	company  = 2
+	patience = 2 * time.Millisecond
+)
+
+// waits says whether there is something to do already.
+func (w *writer) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) > 0 || w.closed
+}
+
+// show runs a job that only reads. Nothing was written since the last commit,
+// so what it sees is on disk, and its caller need not wait for the next one.
+func (w *writer) show(r *request) {
+	if !r.turn.CompareAndSwap(waiting, taken) {
+		return
+	}
+	defer close(r.done)
+	if r.err = w.begin(); r.err != nil {
+		return
+	}
+	tx := records.Reader(w.conn, &w.db.memory)
+	returned := false
+	defer func() {
+		tx.End()
+		if !returned {
+			r.panicked = recover()
+			r.exited = r.panicked == nil
+		}
+	}()
+	r.err = r.job(r.ctx, w.conn, tx)
+	returned = true
 }
 
 // serve runs one job in its turn.

@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 	run(t, open, []section{
 		{"failures", failures},
 		{"isolation", isolation},
+		{"peek", peeks},
 		{"outbox", outbox},
 		{"model", model},
 	})
