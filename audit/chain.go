@@ -4,11 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -133,14 +131,11 @@ func (r *Report) wrong(e Entry) string {
 // misfiled says whether the store files the entry under what it is not, so
 // that a search would miss it.
 func (e *Entry) misfiled() string {
-	var at struct {
-		At              time.Time
-		Account, Region string
-	}
-	if err := json.Unmarshal(e.Body, &at); err != nil {
+	r, err := Open(e.Body)
+	if err != nil {
 		return fmt.Sprintf("Record %d cannot be read.", e.Sequence)
 	}
-	if at.Account != e.Tenant.Account || at.Region != e.Tenant.Region || !at.At.Equal(e.At) || e.Lost {
+	if r.Tenant() != e.Tenant || !r.At.Equal(e.At) || e.Lost {
 		return fmt.Sprintf("Record %d is filed under another account, time or name than it tells of, so that a search misses it.", e.Sequence)
 	}
 	return ""

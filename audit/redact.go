@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 )
@@ -47,10 +48,6 @@ func View(v any) (json.RawMessage, error) {
 	return view, nil
 }
 
-// Opaque is the view of bytes that are sealed, or of a kind nobody knows: it
-// says that they changed, and nothing of what they are.
-func Opaque(body []byte) json.RawMessage { return digest(body) }
-
 func digest(b []byte) json.RawMessage {
 	sum := sha256.Sum256(b)
 	out, _ := json.Marshal(struct { // it cannot fail
@@ -79,9 +76,28 @@ func hide(parent string, v any) any {
 		if strings.Contains(v, "PRIVATE KEY") || !utf8.ValidString(v) {
 			return Hidden
 		}
-		return document(v)
+		return document(address(v))
 	}
 	return v
+}
+
+// address hides the password and the query of a URL.
+func address(text string) string {
+	if !strings.HasPrefix(text, "http://") && !strings.HasPrefix(text, "https://") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil && u.RawQuery == "" && u.Fragment == "" {
+		return text
+	}
+	if u.User != nil {
+		u.User = url.User("hidden")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "hidden"
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u.String()
 }
 
 // document looks into a text that is itself a JSON document, as those of
@@ -105,7 +121,7 @@ func document(text string) string {
 }
 
 // secretWords are parts of the names of secrets, in lower case.
-var secretWords = []string{"secret", "password", "passphrase", "token", "privatekey", "private_key", "private-key", "credential", "registrationcode", "registration_code"}
+var secretWords = []string{"secret", "password", "passphrase", "token", "privatekey", "private_key", "private-key", "credential", "registrationcode", "challenge"}
 
 // secret says whether the member may hold a secret. Only texts and lists of
 // them are one; the name of a token, or a public key, is none.
@@ -121,7 +137,7 @@ func secret(parent, name string, value any) bool {
 		return strings.EqualFold(name, "value")
 	}
 	lower := strings.ToLower(name)
-	if strings.Contains(lower, "public") || strings.HasSuffix(lower, "name") || strings.HasSuffix(lower, "arn") || strings.HasSuffix(lower, "id") {
+	if lower == "tokenkey" || strings.Contains(lower, "public") || strings.HasSuffix(lower, "name") || strings.HasSuffix(lower, "arn") || strings.HasSuffix(lower, "id") {
 		return false
 	}
 	for _, word := range secretWords {

@@ -79,19 +79,21 @@ func (tx *Tx) look(ctx context.Context, at place, read reader) (state, error) {
 	return state{string(exact), plain(v)}, nil
 }
 
-// document shows a document: as its kind's Viewer does, else as the JSON it
-// is, else by its hash alone.
+// document shows a document: as its kind's Viewer does, else as the JSON
+// object it is. What is neither may be a secret, as a registration code is, and
+// only that it is there shows.
 func (tx *Tx) document(kind string, body []byte) any {
 	if view, ok := tx.db.views[kind]; ok {
 		if v, err := view(body); err == nil {
 			return v
 		}
-		return audit.Opaque(body)
+		return map[string]any{"content": audit.Hidden}
 	}
-	if json.Valid(body) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) == nil {
 		return json.RawMessage(body)
 	}
-	return audit.Opaque(body)
+	return map[string]any{"content": audit.Hidden}
 }
 
 // changes gives what became of the resources that were touched, in the order

@@ -52,6 +52,31 @@ func (tx *Tx) DeleteCertificate(ctx context.Context, t arn.Tenant, id arn.CertID
 	return tx.Tx.DeleteCertificate(ctx, t, id)
 }
 
+func (tx *Tx) authority(ctx context.Context, t arn.Tenant, id arn.CertID) error {
+	return tx.touch(ctx, place{t, "cacert", string(id), ""}, func(ctx context.Context) (any, error) { return tx.Authority(ctx, t, id) })
+}
+
+func (tx *Tx) InsertAuthority(ctx context.Context, a *certs.Authority) error {
+	if err := tx.authority(ctx, a.Tenant, a.ID); err != nil {
+		return err
+	}
+	return tx.Tx.InsertAuthority(ctx, a)
+}
+
+func (tx *Tx) UpdateAuthority(ctx context.Context, a *certs.Authority) error {
+	if err := tx.authority(ctx, a.Tenant, a.ID); err != nil {
+		return err
+	}
+	return tx.Tx.UpdateAuthority(ctx, a)
+}
+
+func (tx *Tx) DeleteAuthority(ctx context.Context, t arn.Tenant, id arn.CertID) error {
+	if err := tx.authority(ctx, t, id); err != nil {
+		return err
+	}
+	return tx.Tx.DeleteAuthority(ctx, t, id)
+}
+
 // token names an ownership token by the certificate that it buys.
 func (tx *Tx) token(ctx context.Context, t arn.Tenant, d certs.Digest, id arn.CertID) error {
 	return tx.touch(ctx, place{t, "ownership-token", string(id), ""}, func(ctx context.Context) (any, error) { return tx.Token(ctx, t, d) })
