@@ -8,10 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,11 +21,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/client"
-	"github.com/slipway-iot/slipway/client/api"
 	"github.com/slipway-iot/slipway/internal/floor"
-	"github.com/slipway-iot/slipway/server"
 	"github.com/slipway-iot/slipway/sim"
 	"github.com/slipway-iot/slipway/wire"
 )
@@ -119,12 +114,10 @@ func between(a, b floor.Floor) floor.Floor {
 
 // A bench is one server process and what is needed to load it.
 type bench struct {
-	cmd   *benchCmd
-	s     streams
-	dir   string
-	child *exec.Cmd
-	e     server.Endpoints
-	api   *api.Client
+	cmd *benchCmd
+	s   streams
+	dir string
+	*child
 	roots *x509.CertPool
 	claim tls.Certificate
 	next  atomic.Int64
@@ -136,42 +129,23 @@ func (b *bench) note(format string, args ...any) {
 	}
 }
 
-// start runs `slipway serve` as a process of its own and sets up a fleet.
+// start runs a server as a process of its own and sets up a fleet.
 func (b *bench) start(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "slipway-bench-"); err != nil {
 		return err
 	}
-	self, err := os.Executable()
+	b.child = &child{data: filepath.Join(b.dir, "data"), store: b.cmd.Store}
+	if err = b.child.start(ctx, b.s); err == nil {
+		err = b.setUp(ctx)
+	}
 	if err != nil {
-		return err
+		b.stop()
 	}
-	data := filepath.Join(b.dir, "data")
-	b.child = exec.CommandContext(ctx, self, "serve", "--data", data, "--store", b.cmd.Store,
-		"--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warn", "--pool", "1")
-	b.child.Stderr = b.s.err
-	out, err := b.child.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := b.child.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "Ready.") {
-			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return b.setUp(ctx, data)
-		}
-	}
-	b.stop()
-	return errors.New("the server ended before it was ready")
+	return err
 }
 
 func (b *bench) stop() {
-	if b.child.Process != nil {
-		_ = b.child.Process.Signal(os.Interrupt)
-		_ = b.child.Wait()
-	}
+	b.child.stop()
 	_ = os.RemoveAll(b.dir)
 }
 
@@ -181,14 +155,8 @@ const benchTemplate = `{"Parameters":{"SerialNumber":{"Type":"String"}},"Resourc
  "certificate":{"Type":"AWS::IoT::Certificate","Properties":{"CertificateId":{"Ref":"AWS::IoT::Certificate::Id"}}},
  "policy":{"Type":"AWS::IoT::Policy","Properties":{"PolicyName":"bench"}}}}`
 
-func (b *bench) setUp(ctx context.Context, data string) error {
-	e, admin, err := readRunning(data, "")
-	if err != nil {
-		return err
-	}
-	b.e = *e
-	b.api = &api.Client{Endpoint: e.Control, Region: arn.Default.Region, AccessKeyID: admin.ID, Secret: admin.Secret}
-	root, err := os.ReadFile(e.RootCA)
+func (b *bench) setUp(ctx context.Context) error {
+	root, err := os.ReadFile(b.e.RootCA)
 	if err != nil {
 		return err
 	}
@@ -289,7 +257,7 @@ func (b *bench) device(ctx context.Context, curves []tls.CurveID) (*sim.Result, 
 
 // spent reads the server's CPU time, transactions and commits so far.
 func (b *bench) spent(ctx context.Context) (cpu time.Duration, updates, commits float64, err error) {
-	if cpu, err = processTime(b.child.Process.Pid); err != nil {
+	if cpu, err = b.child.cpu(); err != nil {
 		return 0, 0, 0, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.e.Control+"/metrics", nil)
@@ -327,12 +295,16 @@ func (r *benchReport) hold(f, hybrid floor.Floor) {
 	r.Floor = map[string]float64{"handshake": micros(f.Handshake), "csr": micros(f.CSR), "sign": micros(f.Sign)}
 	r.Hybrid.FloorMicros = micros(hybrid.Device())
 	r.Hybrid.Ratio = r.Hybrid.DeviceMicros / r.Hybrid.FloorMicros
-	r.Machine = fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	r.Machine = machine()
 	r.Stages = map[string]quantiles{}
 	for name, all := range m.stages {
 		slices.Sort(all)
 		r.Stages[name] = quantiles{millis(all[len(all)/2]), millis(all[len(all)*99/100])}
 	}
+}
+
+func machine() string {
+	return fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

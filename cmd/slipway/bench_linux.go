@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -25,4 +26,26 @@ func processTime(pid int) (time.Duration, error) {
 	}
 	sys, err := strconv.ParseInt(f[12], 10, 64)
 	return time.Duration(user+sys) * 10 * time.Millisecond, err
+}
+
+// backendTime is the CPU time of those processes of PostgreSQL that serve a
+// database; each says so in its command line.
+func backendTime(database string) (sum time.Duration, err error) {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range all {
+		line, err := os.ReadFile(name)
+		if err != nil || !strings.HasPrefix(string(line), "postgres: ") || !strings.Contains(string(line), " "+database+" ") {
+			continue // another process, or one that ended
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			return 0, err
+		}
+		used, err := processTime(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, err
 }

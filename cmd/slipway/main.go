@@ -22,7 +22,7 @@ import (
 type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server; print its endpoints."`
 	Demo  demoCmd  `cmd:"" help:"Server, template, claim and 25 virtual devices, in one command."`
-	Bench benchCmd `cmd:"" help:"Measure the durable claim flow against the cryptography it cannot avoid."`
+	Bench benches  `cmd:"" help:"Measure what this machine can do."`
 	Env   envCmd   `cmd:"" help:"Print the exports that make the aws command line and the SDKs work."`
 	verbs
 

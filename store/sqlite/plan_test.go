@@ -42,6 +42,9 @@ func TestPlans(t *testing.T) {
 		if strings.Contains(plan, "TEMP B-TREE") || (strings.Contains(plan, "SCAN") && !mayScan(q)) {
 			t.Errorf("%s\n%s", q, plan)
 		}
+		if strings.Contains(q, "k.type = $2") && !strings.Contains(plan, "things_type (tenant=? AND type=?") {
+			t.Errorf("%s\n%s", q, plan)
+		}
 		if strings.Contains(q, "right_end = $3") && strings.HasPrefix(q, "SELECT") && !strings.Contains(plan, "links_reverse (tenant=? AND kind=? AND right_end=?") {
 			t.Errorf("%s\n%s", q, plan)
 		}

@@ -1,5 +1,3 @@
-//go:build linux
-
 // Package pgtemp runs a PostgreSQL for as long as somebody needs one: tests,
 // and the benchmark that compares registries.
 //
