@@ -75,11 +75,11 @@ func (s *Server) describeBillingGroup(ctx context.Context, c *Call, in *billingG
 func (s *Server) updateBillingGroup(ctx context.Context, c *Call, in *struct {
 	billingGroupName
 	Properties      billingGroupProperties `json:"billingGroupProperties"`
-	ExpectedVersion int64                  `json:"expectedVersion"`
+	ExpectedVersion expectedVersion        `json:"expectedVersion"`
 }) (any, error) {
 	var out version
 	err := s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		out.Version, err = things.UpdateBillingGroup(ctx, tx, c.Tenant, in.BillingGroupName, in.Properties.Description, in.ExpectedVersion)
+		out.Version, err = things.UpdateBillingGroup(ctx, tx, c.Tenant, in.BillingGroupName, in.Properties.Description, int64(in.ExpectedVersion))
 		return err
 	})
 	return out, err
@@ -87,10 +87,10 @@ func (s *Server) updateBillingGroup(ctx context.Context, c *Call, in *struct {
 
 func (s *Server) deleteBillingGroup(ctx context.Context, c *Call, in *struct {
 	billingGroupName
-	ExpectedVersion int64 `json:"expectedVersion"`
+	ExpectedVersion expectedVersion `json:"expectedVersion"`
 }) (any, error) {
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
-		return things.DeleteBillingGroup(ctx, tx, c.Tenant, in.BillingGroupName, in.ExpectedVersion, s.cfg.Now())
+		return things.DeleteBillingGroup(ctx, tx, c.Tenant, in.BillingGroupName, int64(in.ExpectedVersion), s.cfg.Now())
 	})
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -99,12 +100,24 @@ type version struct {
 	Version int64 `json:"version"`
 }
 
+// expectedVersion is what a caller expects of a version: zero when nothing was
+// said, and a number that nothing has when zero was.
+type expectedVersion int64
+
+func (v *expectedVersion) UnmarshalJSON(text []byte) error {
+	err := json.Unmarshal(text, (*int64)(v))
+	if *v == 0 {
+		*v = -1
+	}
+	return err
+}
+
 func (s *Server) updateThingGroup(ctx context.Context, c *Call, in *struct {
 	thingGroupName
 	Properties      thingGroupProperties `json:"thingGroupProperties"`
-	ExpectedVersion int64                `json:"expectedVersion"`
+	ExpectedVersion expectedVersion      `json:"expectedVersion"`
 }) (any, error) {
-	ch := things.GroupChange{Description: in.Properties.Description, ExpectedVersion: in.ExpectedVersion}
+	ch := things.GroupChange{Description: in.Properties.Description, ExpectedVersion: int64(in.ExpectedVersion)}
 	ch.Attributes, ch.Merge = in.Properties.Payload.given()
 	var out version
 	err := s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
@@ -116,10 +129,10 @@ func (s *Server) updateThingGroup(ctx context.Context, c *Call, in *struct {
 
 func (s *Server) deleteThingGroup(ctx context.Context, c *Call, in *struct {
 	thingGroupName
-	ExpectedVersion int64 `json:"expectedVersion"`
+	ExpectedVersion expectedVersion `json:"expectedVersion"`
 }) (any, error) {
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
-		return things.DeleteGroup(ctx, tx, c.Tenant, in.ThingGroupName, in.ExpectedVersion, s.cfg.Now())
+		return things.DeleteGroup(ctx, tx, c.Tenant, in.ThingGroupName, int64(in.ExpectedVersion), s.cfg.Now())
 	})
 }
 
@@ -169,15 +182,20 @@ func (s *Server) listThingGroups(ctx context.Context, c *Call, in *struct {
 }
 
 // accepts says whether a group is asked for: all of them, or with recursive
-// false only the roots; below a parent all, or only its children.
+// false only the roots; below a parent its children, or with recursive true all
+// that stand there.
 func (f groupFilter) accepts(ctx context.Context, tx store.Tx, t arn.Tenant, g *things.Group) (bool, error) {
 	if !strings.HasPrefix(g.Name, f.Prefix) {
 		return false, nil
 	}
-	if f.Recursive != nil && !*f.Recursive {
-		return g.Parent == f.Parent, nil
+	deep := f.Parent == ""
+	if f.Recursive != nil {
+		deep = *f.Recursive
 	}
-	if f.Parent == "" {
+	switch {
+	case !deep:
+		return g.Parent == f.Parent, nil
+	case f.Parent == "":
 		return true, nil
 	}
 	up, err := things.Ancestors(ctx, tx, t, g.Parent)

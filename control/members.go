@@ -87,6 +87,9 @@ func (s *Server) updateThingGroupsForThing(ctx context.Context, c *Call, in *str
 	Add       []string `json:"thingGroupsToAdd"`
 	Remove    []string `json:"thingGroupsToRemove"`
 }) (any, error) {
+	if in.ThingName == "" {
+		return nil, fault.New(fault.InvalidRequest, "thingName must be given.")
+	}
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
 		if _, err := thing(ctx, tx, c.Tenant, in.ThingName); err != nil {
 			return err

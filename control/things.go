@@ -91,10 +91,10 @@ func (s *Server) updateThing(ctx context.Context, c *Call, in *struct {
 	thingName
 	ThingTypeName    string            `json:"thingTypeName"`
 	AttributePayload *attributePayload `json:"attributePayload"`
-	ExpectedVersion  int64             `json:"expectedVersion"`
+	ExpectedVersion  expectedVersion   `json:"expectedVersion"`
 	RemoveThingType  bool              `json:"removeThingType"`
 }) (any, error) {
-	ch := things.Change{Type: in.ThingTypeName, RemoveType: in.RemoveThingType, ExpectedVersion: in.ExpectedVersion}
+	ch := things.Change{Type: in.ThingTypeName, RemoveType: in.RemoveThingType, ExpectedVersion: int64(in.ExpectedVersion)}
 	ch.Attributes, ch.Merge = in.AttributePayload.given()
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
 		_, err := things.Update(ctx, tx, c.Tenant, in.ThingName, ch, s.cfg.Now())
@@ -104,10 +104,10 @@ func (s *Server) updateThing(ctx context.Context, c *Call, in *struct {
 
 func (s *Server) deleteThing(ctx context.Context, c *Call, in *struct {
 	thingName
-	ExpectedVersion int64 `json:"expectedVersion"`
+	ExpectedVersion expectedVersion `json:"expectedVersion"`
 }) (any, error) {
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
-		return things.Delete(ctx, tx, c.Tenant, in.ThingName, in.ExpectedVersion, s.cfg.Now())
+		return things.Delete(ctx, tx, c.Tenant, in.ThingName, int64(in.ExpectedVersion), s.cfg.Now())
 	})
 }
 
@@ -132,6 +132,9 @@ func (s *Server) listThings(ctx context.Context, c *Call, in *struct {
 	byToken
 	thingFilter
 }) (any, error) {
+	if in.AttributeValue != "" && in.AttributeName == "" {
+		return nil, fault.New(fault.InvalidRequest, "attributeName must be given with attributeValue.")
+	}
 	p, err := s.tokenPage(c, in.byToken)
 	if err != nil {
 		return nil, err

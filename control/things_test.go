@@ -61,6 +61,10 @@ func TestThings(t *testing.T) {
 	t.Run("an update expects its version", func(t *testing.T) {
 		_, err := c.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: lamp.ThingName, ExpectedVersion: aws.Int64(1)})
 		refused(t, err, "VersionConflictException", "The version for thing lamp:1 does not match the expected version.")
+		_, err = c.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: lamp.ThingName, ExpectedVersion: aws.Int64(0)})
+		refused(t, err, "VersionConflictException", "lamp:1")
+		_, err = c.DeleteThing(ctx, &iot.DeleteThingInput{ThingName: lamp.ThingName, ExpectedVersion: aws.Int64(3)})
+		refused(t, err, "VersionConflictException", "lamp:1")
 		must(c.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: lamp.ThingName, ExpectedVersion: aws.Int64(4)}))(t)
 	})
 	t.Run("three attributes without a type, fifty with one", func(t *testing.T) {
@@ -293,7 +297,9 @@ func TestThingGroups(t *testing.T) {
 		}{
 			{&iot.ListThingGroupsInput{}, []string{"else", "hall", "north", "world"}},
 			{&iot.ListThingGroupsInput{Recursive: aws.Bool(false)}, []string{"else", "world"}},
-			{&iot.ListThingGroupsInput{ParentGroup: aws.String("world")}, []string{"hall", "north"}},
+			{&iot.ListThingGroupsInput{ParentGroup: aws.String("world")}, []string{"north"}},
+			{&iot.ListThingGroupsInput{ParentGroup: aws.String("world"), Recursive: aws.Bool(true)}, []string{"hall", "north"}},
+			{&iot.ListThingGroupsInput{Recursive: aws.Bool(true), NamePrefixFilter: aws.String("no")}, []string{"north"}},
 			{&iot.ListThingGroupsInput{ParentGroup: aws.String("world"), Recursive: aws.Bool(false)}, []string{"north"}},
 			{&iot.ListThingGroupsInput{NamePrefixFilter: aws.String("h")}, []string{"hall"}},
 		} {

@@ -36,9 +36,9 @@ refuse ResourceNotFoundException "groups-none" \
 ok list-thing-groups --name-prefix-filter groups-
 is 'thingGroups[].groupName' '["groups-hall","groups-line","groups-plant"]'
 is 'thingGroups[2].groupArn' "$plant"
-ok list-thing-groups --parent-group groups-plant
+ok list-thing-groups --parent-group groups-plant --recursive
 is 'thingGroups[].groupName | sort(@)' '["groups-hall","groups-line"]'
-ok list-thing-groups --parent-group groups-plant --no-recursive
+ok list-thing-groups --parent-group groups-plant
 is 'thingGroups[].groupName' '["groups-hall"]'
 refuse ResourceNotFoundException "groups-none" list-thing-groups --parent-group groups-none
 
