@@ -20,4 +20,6 @@ const (
 	Templates            Limit = "templates"              // of an account
 	TemplateVersions     Limit = "template-versions"      // of a template, at a time
 	CAsPerSubject        Limit = "cas-per-subject"        // CA certificates of an account with one subject
+	PropagatedAttributes Limit = "propagated-attributes"  // of a thing type
+	Rules                Limit = "rules"                  // topic rules of an account
 )

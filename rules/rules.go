@@ -25,10 +25,6 @@ const (
 	DestinationDocument = "topic-rule-destination"
 )
 
-// MaxRules is how many rules an account has (hooks-and-events.md, section
-// 7.1).
-const MaxRules = 1000
-
 // defaultVersion is the SQL version of a rule that names none.
 const defaultVersion = "2015-10-08"
 
@@ -47,8 +43,10 @@ type Rule struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 }
 
-// Store is what this package asks of a database: documents by name.
+// Store is what this package asks of a database: documents by name, and what
+// an account may have.
 type Store interface {
+	Limit(ctx context.Context, t arn.Tenant, l ref.Limit) (int, error)
 	Document(ctx context.Context, t arn.Tenant, kind, name string) ([]byte, error)
 	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
@@ -77,10 +75,16 @@ func Create(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
 	return put(ctx, s, t, RuleDocument, r.Name, r)
 }
 
+// checkRoom holds an account to its number of rules (hooks-and-events.md,
+// section 7.1).
 func checkRoom(ctx context.Context, s Store, t arn.Tenant) error {
-	names, _, _, err := s.ListDocuments(ctx, t, RuleDocument, ref.Page{Limit: MaxRules})
-	if err == nil && len(names) >= MaxRules {
-		err = fault.New(fault.InvalidRequest, "The account has %d topic rules; the limit is %d.", len(names), MaxRules)
+	limit, err := s.Limit(ctx, t, ref.Rules)
+	if err != nil {
+		return err
+	}
+	names, _, _, err := s.ListDocuments(ctx, t, RuleDocument, ref.Page{Limit: limit})
+	if err == nil && len(names) >= limit {
+		err = fault.New(fault.InvalidRequest, "The account has %d topic rules; the limit is %d.", len(names), limit)
 	}
 	return err
 }

@@ -29,6 +29,8 @@ var bounds = map[ref.Limit]bound{
 	ref.Templates:            {256, 10_000},
 	ref.TemplateVersions:     {5, 100},
 	ref.CAsPerSubject:        {10, 100},
+	ref.PropagatedAttributes: {20, 100},
+	ref.Rules:                {1000, 10_000},
 }
 
 // Limits are those of an account that are not AWS's.
