@@ -41,7 +41,7 @@ var functionActions = []string{
 }
 
 // readVerbs begin the names of actions that change nothing.
-var readVerbs = []string{"Describe", "Explain", "Get", "List", "Preview", "Search", "Verify"}
+var readVerbs = []string{"Describe", "Explain", "Get", "List", "Preview", "Search", "TestAuthorization", "Verify"}
 
 // ParseRole reads a role's name.
 func ParseRole(s string) (Role, error) {

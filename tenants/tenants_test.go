@@ -47,6 +47,8 @@ func TestRoles(t *testing.T) {
 		"iot:UpdateCertificate":         "admin operator function",
 		"iot:CreateKeysAndCertificate":  "admin operator",
 		"iot:SearchIndex":               "admin operator auditor",
+		"iot:TestAuthorization":         "admin operator auditor",
+		"iot:TestInvokeAuthorizer":      "admin operator",
 		"slipway:CreateClaim":           "admin operator",
 		"slipway:ListAttempts":          "admin operator installer auditor",
 		"slipway:AddAccount":            "admin",
