@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/audit"
@@ -118,7 +119,7 @@ func (tx *Tx) changes(ctx context.Context) ([]audit.Change, error) {
 }
 
 func (t *touch) change(after state, of arn.Tenant) (c audit.Change, err error) {
-	c = audit.Change{Kind: t.at.kind, Name: t.at.name, To: t.at.to}
+	c = audit.Change{Kind: strings.ReplaceAll(t.at.kind, " ", ""), Name: t.at.name, To: t.at.to}
 	if t.at.tenant.Account != of.Account {
 		c.Account = t.at.tenant.Account
 	}
