@@ -8,15 +8,16 @@ import (
 	"github.com/slipway-iot/slipway/store/internal/records"
 )
 
-// A turn is the writer's connection as the job under way sees it: the first
-// write sets a savepoint, unless there is nothing yet that it would protect.
+// A turn is the writer's connection as the job under way sees it: while the
+// writer is wary the first write sets a savepoint, unless there is nothing yet
+// that it would protect.
 type turn writer
 
 func (t *turn) mark() error {
 	if t.wrote {
 		return nil
 	}
-	if t.kept {
+	if t.kept && t.wary > 0 {
 		if err := t.conn.run(savepoint); err != nil {
 			return err
 		}
@@ -77,6 +78,7 @@ func (w *writer) finish() {
 		close(r.done)
 	}
 	clear(w.events)
+	w.wary = max(w.wary-1, 0)
 	w.group, w.next, w.events, w.open, w.kept, w.swept, w.lingered = w.group[:0], 0, w.events[:0], false, false, 0, false
 }
 

@@ -2,8 +2,8 @@
 // a single node.
 //
 // One connection writes and a few read. The writer makes a group of whatever
-// waits: each function runs in its own savepoint and all share one commit, so
-// that one flush of the disk serves many devices. Nothing is answered before
+// waits: all share one commit, so that one flush of the disk serves many
+// devices, and one that fails is undone alone. Nothing is answered before
 // its commit is on disk (WAL, synchronous=FULL).
 package sqlite
 
@@ -45,6 +45,7 @@ type DB struct {
 	at        positions // in the outbox
 	commits   atomic.Int64
 	updates   atomic.Int64
+	retries   atomic.Int64
 
 	closed   chan struct{}
 	closing  sync.Once
@@ -196,9 +197,10 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.Update(ctx, func(context.Context, store.Tx) error { return nil })
 }
 
-// Stats counts since Open. Retries stay zero: one writer meets no conflict.
+// Stats counts since Open. Retries are functions that ran again because one
+// that shared their transaction failed.
 func (db *DB) Stats() store.Stats {
-	return store.Stats{Commits: db.commits.Load(), Updates: db.updates.Load()}
+	return store.Stats{Commits: db.commits.Load(), Updates: db.updates.Load(), Retries: db.retries.Load()}
 }
 
 // Close refuses whoever waits, lets the functions that run come to their end,

@@ -42,8 +42,10 @@ const (
 // A writer owns the connection that writes. Its goroutine takes what waits,
 // runs one job after the other in one transaction, and commits them together.
 //
-// A job that fails is rolled back to where it began, and its neighbours do not
-// notice. Every caller hears of its outcome after the commit, the failed ones
+// A job that fails is rolled back, and its neighbours do not notice: either to
+// the savepoint in which it began, or, since few jobs fail and savepoints are
+// dear, with its whole group, which then begins again with savepoints. Every
+// caller hears of its outcome after the commit, the failed ones
 // too: their reasons may lie in what a neighbour wrote.
 type writer struct {
 	db   *DB
@@ -60,6 +62,7 @@ type writer struct {
 	looks    []*request // those that read before the group writes
 	group    []*request
 	next     int           // the job to run
+	wary     int           // so many groups more, this one included, use savepoints
 	open     bool          // a transaction is open
 	kept     bool          // it holds what a job before this one wrote
 	lingered bool          // it waited for company
@@ -235,9 +238,9 @@ func (w *writer) show(r *request) {
 	returned = true
 }
 
-// serve runs one job in its turn.
+// serve runs one job in its turn, which may come a second time.
 func (w *writer) serve(r *request) {
-	if !r.turn.CompareAndSwap(waiting, taken) {
+	if !r.turn.CompareAndSwap(waiting, taken) && !(r.turn.Load() == taken && r.panicked == nil && !r.exited) {
 		return
 	}
 	if r.err = w.begin(); r.err != nil {
@@ -284,8 +287,8 @@ func (w *writer) keep() {
 	w.kept = w.kept || w.wrote
 }
 
-// undo takes back what the job wrote: to its savepoint, or wholly where
-// nothing of a neighbour would go with it.
+// undo takes back what the job wrote: to its savepoint, or wholly. Where that
+// took a neighbour's writes along, the group begins again.
 func (w *writer) undo() {
 	switch {
 	case w.conn.broken != nil || !w.wrote:
@@ -295,7 +298,22 @@ func (w *writer) undo() {
 	default:
 		w.must(rollback)
 		w.open = false
+		if w.kept {
+			w.again()
+		}
 	}
+}
+
+// wariness is for how many groups a failure makes the writer use savepoints:
+// who sends a stream of requests that fail late shall not have everyone's work
+// done twice.
+const wariness = 64
+
+// again has every job of the group run once more, each in a savepoint.
+func (w *writer) again() {
+	w.db.retries.Add(int64(w.next))
+	clear(w.events)
+	w.next, w.kept, w.events, w.wary = 0, false, w.events[:0], wariness
 }
 
 // must runs a statement whose failure leaves the transaction in doubt.

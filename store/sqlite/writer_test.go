@@ -36,9 +36,10 @@ func private(t *testing.T) *DB {
 func hold(db *DB) (release func()) {
 	held, free := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
+	var once sync.Once
 	wg.Go(func() {
 		db.Update(context.Background(), func(context.Context, store.Tx) error {
-			close(held)
+			once.Do(func() { close(held) })
 			<-free
 			return nil
 		})
@@ -208,6 +209,34 @@ func TestAPanicLeavesTheGroupAlone(t *testing.T) {
 		if stored(t, db, name) != want {
 			t.Errorf("%s: stored is %v", name, !want)
 		}
+	}
+}
+
+// A failure makes the neighbours run again, once: the groups after it set
+// savepoints.
+func TestAStreamOfFailuresDoesNotDoubleTheWork(t *testing.T) {
+	db := private(t)
+	sorry := errors.New("sorry")
+	late := func(ctx context.Context, tx store.Tx) error { return errors.Join(put("late")(ctx, tx), sorry) }
+	for i := range 10 {
+		ran := 0
+		good := func(ctx context.Context, tx store.Tx) error {
+			ran++
+			return put(fmt.Sprint("good", i))(ctx, tx)
+		}
+		errs := group(db, good, late)
+		if errs[0] != nil || !errors.Is(errs[1], sorry) {
+			t.Fatalf("round %d: %v", i, errs)
+		}
+		if i > 0 && ran != 1 {
+			t.Errorf("round %d: the neighbour ran %d times", i, ran)
+		}
+		if !stored(t, db, fmt.Sprint("good", i)) || stored(t, db, "late") {
+			t.Errorf("round %d: not what was answered is stored", i)
+		}
+	}
+	if n := db.Stats().Retries; n == 0 {
+		t.Error("nothing ran again")
 	}
 }
 
