@@ -4,7 +4,10 @@ It needs the exports of `slipway env`, and as arguments the names of the
 operations that are done.
 """
 
+import pathlib
+import subprocess
 import sys
+import tempfile
 
 import boto3
 import botocore.exceptions
@@ -82,6 +85,36 @@ def principals():
     walk("list_principal_things", principal=made[0])
     walk("list_principal_things_v2", principal=made[0])
     return made
+
+
+CONFIGURATION = """[req]
+distinguished_name = dn
+x509_extensions = ca
+[dn]
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+"""
+
+
+def openssl(folder, command):
+    subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+
+def authorities():
+    folder = pathlib.Path(tempfile.mkdtemp())
+    (folder / "openssl.cnf").write_text(CONFIGURATION)
+    openssl(folder, "ecparam -name prime256v1 -genkey -noout -out key")
+    made = []
+    for name in NAMES:
+        openssl(folder, f"req -config openssl.cnf -x509 -new -key key -subj /CN={name} -days 30 -out {name}.pem")
+        made.append(iot.register_ca_certificate(caCertificate=(folder / f"{name}.pem").read_text(), certificateMode="SNI_ONLY", setAsActive=True))
+    for serial, name in enumerate(NAMES, 1):
+        openssl(folder, f"req -config openssl.cnf -new -key key -subj /CN=leaf-{name} -out leaf.csr")
+        openssl(folder, f"x509 -req -in leaf.csr -CA {NAMES[0]}.pem -CAkey key -set_serial {serial} -days 30 -out leaf.pem")
+        iot.register_certificate(certificatePem=(folder / "leaf.pem").read_text(), status="INACTIVE")
+    walk("list_ca_certificates")
+    walk("list_certificates_by_ca", size=2, caCertificateId=made[0]["certificateId"])
 
 
 def policies(certificates):
@@ -195,6 +228,7 @@ def exceptions(certificates):
     refused("DeleteConflictException", 409, "delete_certificate", certificateId=one)
     refused("DeleteConflictException", 409, "delete_policy", policyName=NAMES[0])
     refused("MalformedPolicyException", 400, "create_policy", policyName="tour-bad", policyDocument="{}")
+    refused("CertificateValidationException", 400, "register_certificate_without_ca", certificatePem="nothing")
     refused("UnauthorizedException", 401, "get_topic_rule", ruleName="none")
     for _ in range(4):
         iot.create_policy_version(policyName=NAMES[1], policyDocument=POLICY)
@@ -212,6 +246,7 @@ def exceptions(certificates):
 done = {xform_name(name) for name in sys.argv[1:]}
 things()
 certificates = principals()
+authorities()
 policies(certificates)
 templates()
 access()

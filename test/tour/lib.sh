@@ -3,7 +3,7 @@
 #
 # The aws command line 1 ends with 255 when the service refuses; version 2
 # ends with 254.
-set -euo pipefail
+set -Eeuo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)

@@ -32,6 +32,10 @@ func TestAWSToolsTourEveryOperation(t *testing.T) {
 	t.Run("boto3", func(t *testing.T) { serve(t, program).run(t, nil, "python3", "boto3_tour.py", operationsDone(t)...) })
 }
 
+// The token that confirms a destination is sent to an endpoint beyond this
+// machine. TestDestinations of control receives one.
+var elsewhere = map[string]bool{"ConfirmTopicRuleDestination": true}
+
 // commandLine runs the areas one after the other, in one account.
 func commandLine(t *testing.T, s *slipway) {
 	scripts, err := filepath.Glob("areas/*.sh")
@@ -51,7 +55,7 @@ func commandLine(t *testing.T, s *slipway) {
 	}
 	visited := s.answered()
 	for _, operation := range operationsDone(t) {
-		if n := visited[operation]; n.done == 0 || n.refused == 0 {
+		if n := visited[operation]; n.done == 0 && !elsewhere[operation] || n.refused == 0 {
 			t.Errorf("docs/api.md says that %s is done; the tour had it answered %d times and refused %d times.", operation, n.done, n.refused)
 		}
 	}

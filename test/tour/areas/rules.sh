@@ -53,7 +53,7 @@ ok create-topic-rule-destination --destination-configuration \
 is 'topicRuleDestination.[status,vpcProperties.vpcId]' '["ENABLED","vpc-1"]'
 take vpc topicRuleDestination.arn
 [[ $vpc =~ ^arn:aws:iot:us-east-1:[0-9]{12}:ruledestination/vpc/ ]] || fail "the ARN is $vpc"
-refuse InvalidRequestException "expected an https or http URL" create-topic-rule-destination --destination-configuration 'httpUrlConfiguration={confirmationUrl=nowhere}'
+refuse InvalidRequestException "expected an https URL" create-topic-rule-destination --destination-configuration 'httpUrlConfiguration={confirmationUrl=nowhere}'
 none=${vpc%/*}/00000000-0000-0000-0000-000000000000
 
 ok get-topic-rule-destination --arn "$vpc"

@@ -69,3 +69,30 @@ refuse ResourceNotFoundException "templates-none" create-provisioning-claim --te
 for name in a b; do ok delete-provisioning-template --template-name "templates-$name"; done
 silent
 refuse ResourceNotFoundException "templates-a" delete-provisioning-template --template-name templates-a
+
+# RegisterThing: a template of one's own, for one thing.
+openssl ecparam -name prime256v1 -genkey -noout -out device.key
+openssl req -new -key device.key -subj /CN=templates -out device.csr
+cat >body.json <<'JSON'
+{"Parameters": {"Name": {"Type": "String"}, "CSR": {"Type": "String"}},
+ "Resources": {
+  "thing": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "Name"}, "AttributePayload": {"site": "plant"}}},
+  "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {"CertificateSigningRequest": {"Ref": "CSR"}, "Status": "ACTIVE"}}}}
+JSON
+jq -n --rawfile csr device.csr '{Name: "templates-thing", CSR: $csr}' >parameters.json
+ok register-thing --template-body file://body.json --parameters file://parameters.json
+is 'sort(keys(resourceArns))' '["certificate","thing"]'
+take thing resourceArns.thing
+take cert resourceArns.certificate
+take pem certificatePem
+[ "$(openssl x509 -noout -pubkey <<<"$pem")" = "$(openssl pkey -in device.key -pubout)" ] || fail "the certificate has another key"
+ok list-principal-things --principal "$cert"
+is 'things' '["templates-thing"]'
+ok describe-thing --thing-name templates-thing
+is '[thingArn,attributes]' "[\"$thing\",{\"site\":\"plant\"}]"
+refuse InvalidRequestException "" register-thing --template-body file://body.json --parameters Name=templates-other
+refuse ResourceNotFoundException "templates-other" describe-thing --thing-name templates-other
+ok detach-thing-principal --thing-name templates-thing --principal "$cert"
+ok delete-thing --thing-name templates-thing
+ok update-certificate --certificate-id "${cert##*/}" --new-status INACTIVE
+ok delete-certificate --certificate-id "${cert##*/}"
