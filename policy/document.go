@@ -1,7 +1,7 @@
 package policy
 
-// MaxCharacters is how long a document may be, white space not counted
-// (policies.md, section 1).
+// MaxCharacters is how long a document may be on AWS, white space not counted
+// (policies.md, section 1). An account may have another limit.
 const MaxCharacters = 2048
 
 // maxRaw bounds the text with its white space; it is what the API's field

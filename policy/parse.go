@@ -15,8 +15,11 @@ import (
 // Parse reads a policy document and refuses everything that policies.md,
 // section 5.1 lists, and keys that stand twice. Its errors are of kind
 // fault.MalformedPolicy and name element, path and line.
-func Parse(text string) (*Document, error) {
-	if err := checkLength(text); err != nil {
+func Parse(text string) (*Document, error) { return parse(text, MaxCharacters) }
+
+// parse is Parse for an account whose documents may have so many characters.
+func parse(text string, most int) (*Document, error) {
+	if err := checkLength(text, most); err != nil {
 		return nil, err
 	}
 	root, err := strict.Parse([]byte(text))
@@ -26,7 +29,7 @@ func Parse(text string) (*Document, error) {
 	return parseDocument(root)
 }
 
-func checkLength(text string) error {
+func checkLength(text string, most int) error {
 	if len(text) > maxRaw {
 		return fault.New(fault.MalformedPolicy, "Policy document is Malformed: it has %d bytes, expected at most %d.", len(text), maxRaw)
 	}
@@ -36,8 +39,8 @@ func checkLength(text string) error {
 			n++
 		}
 	}
-	if n > MaxCharacters {
-		return fault.New(fault.MalformedPolicy, "Policy document is Malformed: it has %d characters without white space, expected at most %d.", n, MaxCharacters)
+	if n > most {
+		return fault.New(fault.MalformedPolicy, "Policy document is Malformed: it has %d characters without white space, expected at most %d.", n, most)
 	}
 	return nil
 }

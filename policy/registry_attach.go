@@ -11,36 +11,30 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 )
 
-// How many policies a target carries (policies.md, section 5).
-const (
-	maxPerPrincipal = 10
-	maxPerGroup     = 2
-)
-
 // identityForm is a Cognito identity id, REGION:UUID.
 var identityForm = regexp.MustCompile(`^[a-z]{2}(-[a-z0-9]+)+-[0-9]:[0-9a-f-]{36}$`)
 
-// limitOf gives how many policies the target may carry, and the name of what
-// it is; a target of another tenant or kind is refused.
-func limitOf(t arn.Tenant, target string) (limit int, what string, err error) {
+// limitOf gives what bounds the policies of the target (policies.md, section 5),
+// and the name of what it is; a target of another tenant or kind is refused.
+func limitOf(t arn.Tenant, target string) (limit ref.Limit, what string, err error) {
 	if identityForm.MatchString(target) {
-		return maxPerPrincipal, "identity", nil
+		return ref.PoliciesPerPrincipal, "identity", nil
 	}
 	n, err := arn.Parse(target)
 	if err != nil {
-		return 0, "", err
+		return "", "", err
 	}
 	if n.Service != "iot" || n.Tenant() != t {
-		return 0, "", fault.New(fault.InvalidRequest, "Target %s belongs to another account or region.", arn.Clip(target, 200))
+		return "", "", fault.New(fault.InvalidRequest, "Target %s belongs to another account or region.", arn.Clip(target, 200))
 	}
 	switch n.Kind {
 	case "cert":
 		_, err := arn.ParseCertID(n.ID)
-		return maxPerPrincipal, "certificate", err
+		return ref.PoliciesPerPrincipal, "certificate", err
 	case "thinggroup":
-		return maxPerGroup, "thing group", nil
+		return ref.PoliciesPerGroup, "thing group", nil
 	}
-	return 0, "", fault.New(fault.InvalidRequest, "Target %s: a policy is attached to a certificate or a thing group, not to a %s.", arn.Clip(target, 200), arn.Clip(n.Kind, 40))
+	return "", "", fault.New(fault.InvalidRequest, "Target %s: a policy is attached to a certificate or a thing group, not to a %s.", arn.Clip(target, 200), arn.Clip(n.Kind, 40))
 }
 
 // Attach ties a policy to a target; one that is attached stays so. The caller
@@ -62,8 +56,12 @@ func Attach(ctx context.Context, s Store, t arn.Tenant, name, target string, now
 			return nil
 		}
 	}
-	if len(there) >= limit {
-		return fault.New(fault.LimitExceeded, "The %s has %d policies attached; the limit is %d.", what, len(there), limit)
+	most, err := s.Limit(ctx, t, limit)
+	if err != nil {
+		return err
+	}
+	if len(there) >= most {
+		return fault.New(fault.LimitExceeded, "The %s has %d policies attached; the limit is %d.", what, len(there), most)
 	}
 	if _, err := s.PutLink(ctx, t, ref.PolicyTarget, ref.Link{Left: name, Right: target, Created: now}); err != nil {
 		return err

@@ -13,9 +13,6 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 )
 
-// maxVersions is how many documents a policy keeps (policies.md, section 5).
-const maxVersions = 5
-
 var nameForm = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
 
 // Create makes a policy whose version 1 is the document and the default.
@@ -23,7 +20,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, name, document string, t
 	if !nameForm.MatchString(name) {
 		return nil, fault.New(fault.InvalidRequest, "Policy name %q: expected 1 to 128 of letters, digits and _+=,.@-", arn.Clip(name, 140))
 	}
-	if _, err := Parse(document); err != nil {
+	if err := checkDocument(ctx, s, t, document); err != nil {
 		return nil, err
 	}
 	tags, err := ref.Retag(nil, tags, nil)
@@ -72,11 +69,15 @@ func CreateVersion(ctx context.Context, s Store, t arn.Tenant, name, document st
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := Parse(document); err != nil {
+	if err := checkDocument(ctx, s, t, document); err != nil {
 		return nil, nil, err
 	}
-	if len(r.Versions) >= maxVersions {
-		return nil, nil, fault.New(fault.VersionsLimit, "The policy %s already has the maximum number of versions (%d)", name, maxVersions)
+	most, err := s.Limit(ctx, t, ref.PolicyVersions)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(r.Versions) >= most {
+		return nil, nil, fault.New(fault.VersionsLimit, "The policy %s already has the maximum number of versions (%d)", name, most)
 	}
 	id := strconv.Itoa(r.Next)
 	r.Next++
@@ -85,6 +86,15 @@ func CreateVersion(ctx context.Context, s Store, t arn.Tenant, name, document st
 		r.Default = id
 	}
 	return r, r.Version(id), put(ctx, s, r, now)
+}
+
+func checkDocument(ctx context.Context, s Store, t arn.Tenant, document string) error {
+	most, err := s.Limit(ctx, t, ref.PolicyCharacters)
+	if err != nil {
+		return err
+	}
+	_, err = parse(document, most)
+	return err
 }
 
 // SetDefault makes a version the one that counts.

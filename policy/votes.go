@@ -34,7 +34,7 @@ func (r *Record) Ready() (Named, error) {
 	if v == nil {
 		return Named{}, fault.New(fault.Internal, "Policy %s has no default version.", r.Name)
 	}
-	doc, err := Parse(v.Document)
+	doc, err := parse(v.Document, maxRaw) // it was within the limit that held
 	if err != nil {
 		return Named{}, err
 	}

@@ -12,12 +12,8 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 )
 
-// The bounds of templates.md, section 7.
-const (
-	maxTemplates = 256
-	maxVersions  = 5
-	payloadDate  = "2020-04-01" // the one payloadVersion of a hook
-)
+// payloadDate is the one payloadVersion of a hook.
+const payloadDate = "2020-04-01"
 
 var nameForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,36}$`)
 
@@ -43,12 +39,16 @@ func Create(ctx context.Context, s Store, r *Record, body string) error {
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
-	all, _, err := s.ListTemplates(ctx, r.Tenant, ref.Page{Limit: maxTemplates})
+	most, err := s.Limit(ctx, r.Tenant, ref.Templates)
 	if err != nil {
 		return err
 	}
-	if len(all) >= maxTemplates {
-		return fault.New(fault.LimitExceeded, "There are %d provisioning templates; the limit is %d.", len(all), maxTemplates)
+	all, _, err := s.ListTemplates(ctx, r.Tenant, ref.Page{Limit: most})
+	if err != nil {
+		return err
+	}
+	if len(all) >= most {
+		return fault.New(fault.LimitExceeded, "There are %d provisioning templates; the limit is %d.", len(all), most)
 	}
 	r.Default, r.Next = 1, 2
 	r.Versions = []VersionRecord{{ID: 1, Body: body, Created: r.Created}}
@@ -109,8 +109,12 @@ func CreateVersion(ctx context.Context, s Store, t arn.Tenant, name, body string
 	if err := checkBody(body, r.Type); err != nil {
 		return nil, nil, err
 	}
-	if len(r.Versions) >= maxVersions {
-		return nil, nil, fault.New(fault.VersionsLimit, "The provisioning template %s already has the maximum number of versions (%d)", name, maxVersions)
+	most, err := s.Limit(ctx, t, ref.TemplateVersions)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(r.Versions) >= most {
+		return nil, nil, fault.New(fault.VersionsLimit, "The provisioning template %s already has the maximum number of versions (%d)", name, most)
 	}
 	id := r.Next
 	r.Next++

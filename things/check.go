@@ -1,23 +1,18 @@
 package things
 
 import (
+	"context"
 	"maps"
 	"regexp"
 	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 )
 
-// The bounds of the registry (rest-api.md, sections 6 and 7).
-const (
-	maxUntypedAttributes = 3
-	maxTypedAttributes   = 50
-	maxGroupsOfThing     = 10
-	maxGroupDepth        = 7
-	maxGroupChildren     = 100 // direct ones
-	maxSearchable        = 3
-)
+// deepest bounds a walk up a hierarchy, whatever depth an account allows.
+const deepest = 64
 
 var (
 	nameForm      = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
@@ -33,15 +28,26 @@ func checkName(what, name string) error {
 	return fault.New(fault.InvalidRequest, "%s %q: expected 1 to 128 of letters, digits, colon, underscore and hyphen.", what, arn.Clip(name, 140))
 }
 
-// checkAttributes says what is wrong with the attributes of a thing (limit 3
-// without a type, 50 with one) or of a group.
-func checkAttributes(attributes map[string]string, limit int) error {
-	if len(attributes) > limit {
-		hint := ""
-		if limit == maxUntypedAttributes {
-			hint = "; a thing with a type may have 50"
-		}
-		return fault.New(fault.InvalidRequest, "There are %d attributes; the limit is %d%s.", len(attributes), limit, hint)
+// checkOwn says what is wrong with the attributes of a thing.
+func checkOwn(ctx context.Context, s Store, th *Thing) error {
+	if th.Type != "" {
+		return checkAttributes(ctx, s, th.Tenant, th.Attributes, ref.TypedAttributes, "")
+	}
+	return checkAttributes(ctx, s, th.Tenant, th.Attributes, ref.Attributes, "; a thing with a type may have more")
+}
+
+// checkAttributes says what is wrong with attributes, or with how many there
+// are.
+func checkAttributes(ctx context.Context, s Store, t arn.Tenant, attributes map[string]string, limit ref.Limit, hint string) error {
+	if len(attributes) == 0 {
+		return nil
+	}
+	most, err := s.Limit(ctx, t, limit)
+	if err != nil {
+		return err
+	}
+	if len(attributes) > most {
+		return fault.New(fault.InvalidRequest, "There are %d attributes; the limit is %d%s.", len(attributes), most, hint)
 	}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if !attributeForm.MatchString(name) {
@@ -52,13 +58,6 @@ func checkAttributes(attributes map[string]string, limit int) error {
 		}
 	}
 	return nil
-}
-
-func attributeLimit(typed bool) int {
-	if typed {
-		return maxTypedAttributes
-	}
-	return maxUntypedAttributes
 }
 
 // nextAttributes gives the attributes after a change: replaced, or merged,

@@ -21,7 +21,7 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 		return err
 	}
 	g.Attributes = nextAttributes(nil, g.Attributes, false)
-	if err := checkAttributes(g.Attributes, maxTypedAttributes); err != nil {
+	if err := checkAttributes(ctx, s, t, g.Attributes, ref.GroupAttributes, ""); err != nil {
 		return err
 	}
 	if _, err := ref.Retag(nil, g.Tags, nil); err != nil {
@@ -45,8 +45,12 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 	if err != nil {
 		return err
 	}
-	if len(above)+1 > maxGroupDepth {
-		return fault.New(fault.InvalidRequest, "Thing group %s would stand %d levels deep; the limit is %d.", g.Name, len(above)+1, maxGroupDepth)
+	depth, err := s.Limit(ctx, t, ref.GroupDepth)
+	if err != nil {
+		return err
+	}
+	if len(above)+1 > depth {
+		return fault.New(fault.InvalidRequest, "Thing group %s would stand %d levels deep; the limit is %d.", g.Name, len(above)+1, depth)
 	}
 	if err := checkRoom(ctx, s, t, g.Parent); err != nil {
 		return err
@@ -61,14 +65,18 @@ func checkRoom(ctx context.Context, s Store, t arn.Tenant, parent string) error 
 	if parent == "" {
 		return nil
 	}
+	most, err := s.Limit(ctx, t, ref.GroupChildren)
+	if err != nil {
+		return err
+	}
 	children := 0
-	err := eachGroup(ctx, s, t, func(g *Group) {
+	err = eachGroup(ctx, s, t, func(g *Group) {
 		if g.Parent == parent {
 			children++
 		}
 	})
-	if err == nil && children >= maxGroupChildren {
-		err = fault.New(fault.InvalidRequest, "Thing group %s has %d child groups; the limit is %d.", parent, children, maxGroupChildren)
+	if err == nil && children >= most {
+		err = fault.New(fault.InvalidRequest, "Thing group %s has %d child groups; the limit is %d.", parent, children, most)
 	}
 	return err
 }
@@ -77,7 +85,7 @@ func checkRoom(ctx context.Context, s Store, t arn.Tenant, parent string) error 
 // empty name has none; one that does not exist is fault.Missing.
 func Ancestors(ctx context.Context, s Store, t arn.Tenant, name string) ([]*Group, error) {
 	var up []*Group
-	for name != "" && len(up) <= maxGroupDepth {
+	for name != "" && len(up) < deepest {
 		g, err := s.Group(ctx, t, name)
 		if err != nil {
 			return nil, missing(err, "Thing group %s does not exist.", name)
@@ -143,7 +151,7 @@ func UpdateGroup(ctx context.Context, s Store, t arn.Tenant, name string, ch Gro
 	if ch.Attributes != nil {
 		g.Attributes = nextAttributes(g.Attributes, ch.Attributes, ch.Merge)
 	}
-	if err := checkAttributes(g.Attributes, maxTypedAttributes); err != nil {
+	if err := checkAttributes(ctx, s, t, g.Attributes, ref.GroupAttributes, ""); err != nil {
 		return 0, err
 	}
 	g.Version++

@@ -54,8 +54,12 @@ func Join(ctx context.Context, s Store, t arn.Tenant, group, thing string, now t
 			return fault.New(fault.InvalidRequest, "Thing %s is in group %s already, which belongs to the same hierarchy as %s.", thing, other, group)
 		}
 	}
-	if len(held) >= maxGroupsOfThing {
-		return fault.New(fault.InvalidRequest, "Thing %s is in %d groups; the limit is %d.", thing, len(held), maxGroupsOfThing)
+	most, err := s.Limit(ctx, t, ref.GroupsPerThing)
+	if err != nil {
+		return err
+	}
+	if len(held) >= most {
+		return fault.New(fault.InvalidRequest, "Thing %s is in %d groups; the limit is %d.", thing, len(held), most)
 	}
 	if _, err := s.PutLink(ctx, t, ref.GroupThing, ref.Link{Left: group, Right: thing, Created: now}); err != nil {
 		return err

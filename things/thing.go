@@ -17,7 +17,7 @@ import (
 // A thing of the same name and content is taken for the one asked for: th then
 // holds it as stored. With other content Create fails with fault.Exists.
 func Create(ctx context.Context, s Store, th *Thing) error {
-	if err := checkShape(th); err != nil {
+	if err := checkShape(ctx, s, th); err != nil {
 		return err
 	}
 	old, err := s.Thing(ctx, th.Tenant, th.Name)
@@ -36,7 +36,7 @@ func Create(ctx context.Context, s Store, th *Thing) error {
 // Insert adds a thing whose absence, type and billing group the caller has
 // looked up in the same transaction.
 func Insert(ctx context.Context, s Store, th *Thing) error {
-	if err := checkShape(th); err != nil {
+	if err := checkShape(ctx, s, th); err != nil {
 		return err
 	}
 	return insert(ctx, s, th)
@@ -80,13 +80,13 @@ func checkParts(ctx context.Context, s Store, th *Thing) error {
 	return nil
 }
 
-// checkShape checks what needs no look at the registry.
-func checkShape(th *Thing) error {
+// checkShape checks what needs no look at other resources.
+func checkShape(ctx context.Context, s Store, th *Thing) error {
 	if err := checkName("Thing name", th.Name); err != nil {
 		return err
 	}
 	th.Attributes = nextAttributes(nil, th.Attributes, false)
-	return checkAttributes(th.Attributes, attributeLimit(th.Type != ""))
+	return checkOwn(ctx, s, th)
 }
 
 func reuse(th, old *Thing) error {
@@ -130,7 +130,7 @@ func Update(ctx context.Context, s Store, t arn.Tenant, name string, ch Change, 
 // Save stores a thing whose content the caller worked out, with the version
 // that the caller gave it.
 func Save(ctx context.Context, s Store, th *Thing, now time.Time) error {
-	if err := checkAttributes(th.Attributes, attributeLimit(th.Type != "")); err != nil {
+	if err := checkOwn(ctx, s, th); err != nil {
 		return err
 	}
 	if err := s.UpdateThing(ctx, th); err != nil {

@@ -18,7 +18,7 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	if err := checkName("Thing type name", ty.Name); err != nil {
 		return err
 	}
-	if err := checkSearchable(ty.Searchable); err != nil {
+	if err := checkSearchable(ctx, s, t, ty.Searchable); err != nil {
 		return err
 	}
 	if _, err := ref.Retag(nil, ty.Tags, nil); err != nil {
@@ -39,9 +39,13 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	return putType(ctx, s, t, ty, ty.Created)
 }
 
-func checkSearchable(names []string) error {
-	if len(names) > maxSearchable {
-		return fault.New(fault.InvalidRequest, "There are %d searchable attributes; the limit is %d.", len(names), maxSearchable)
+func checkSearchable(ctx context.Context, s Store, t arn.Tenant, names []string) error {
+	most, err := s.Limit(ctx, t, ref.SearchableAttributes)
+	if err != nil {
+		return err
+	}
+	if len(names) > most {
+		return fault.New(fault.InvalidRequest, "There are %d searchable attributes; the limit is %d.", len(names), most)
 	}
 	for _, name := range names {
 		if !attributeForm.MatchString(name) {
@@ -54,7 +58,7 @@ func checkSearchable(names []string) error {
 // UpdateType replaces the searchable attributes of a type, the one property
 // that may change; nil leaves them.
 func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, searchable []string, now time.Time) error {
-	if err := checkSearchable(searchable); err != nil {
+	if err := checkSearchable(ctx, s, t, searchable); err != nil {
 		return err
 	}
 	return changeType(ctx, s, t, name, now, func(ty *Type) error {
