@@ -114,15 +114,21 @@ func (s *session) placeTenant() error {
 		s.tenant = t
 		return nil
 	}
+	shared := false
 	for _, t := range s.g.Names.Tenants() {
 		switch c, err := s.registered(t); {
 		case fault.Is(err, fault.Missing):
 		case err != nil:
 			return err
-		case c.Mode == "DEFAULT":
+		case c.Mode == certs.DefaultMode:
 			s.tenant = t
 			return nil
+		default:
+			shared = true
 		}
+	}
+	if shared {
+		return fault.New(fault.Refused, "Certificate %s is registered in SNI_ONLY mode, in which several accounts may have it, and the device sent no server name (SNI) that would pick one. Let the device send one of: %s.", s.certID, knownNames(s.g.Names.Known()))
 	}
 	return fault.New(fault.Refused, "Certificate %s is registered in no account of this server, and the device sent no server name (SNI) that would pick one. Register the certificate, or let the device send one of: %s.", s.certID, knownNames(s.g.Names.Known()))
 }
