@@ -28,6 +28,7 @@ func authorities(t *testing.T, open Open) {
 	t.Run("it is gone once deleted, in its tenant alone", func(t *testing.T) { authorityDeleted(t, open(t)) })
 	t.Run("CA certificates are found by their subject", func(t *testing.T) { authoritiesNamed(t, open(t)) })
 	t.Run("the tenants that have something in DEFAULT mode are known", func(t *testing.T) { holders(t, open(t)) })
+	t.Run("one account of many wins what is in DEFAULT mode", func(t *testing.T) { exclusive(t, open(t)) })
 }
 
 func authorityKept(t *testing.T, db store.DB) {
@@ -137,6 +138,59 @@ func holders(t *testing.T, db store.DB) {
 	for id, want := range map[int][]arn.Tenant{0: {arn.Default, elsewhere}, 1: {arn.Default}, 2: nil, 3: nil} {
 		same(t, fetch(t, db, func(ctx context.Context, tx tx) ([]arn.Tenant, error) { return tx.AuthorityHolders(ctx, certID(id)) }), want)
 		same(t, fetch(t, db, func(ctx context.Context, tx tx) ([]arn.Tenant, error) { return tx.CertificateHolders(ctx, certID(id)) }), want)
+	}
+}
+
+// exclusive lets accounts of one region register the same CA certificate, or
+// the same certificate, at once.
+func exclusive(t *testing.T, db store.DB) {
+	const callers = 4
+	var accounts []arn.Tenant
+	for i := range callers {
+		accounts = append(accounts, arn.Tenant{Account: fmt.Sprintf("%012d", i), Region: "us-east-1"})
+	}
+	update(t, db, func(ctx context.Context, tx tx) error {
+		for _, owner := range accounts {
+			if err := tx.InsertTenant(ctx, &tenants.Record{Tenant: owner, Created: noon}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for what, take := range map[string]func(context.Context, tx, arn.Tenant) error{
+		"a CA certificate": func(ctx context.Context, tx tx, owner arn.Tenant) error {
+			held, err := tx.AuthorityHolders(ctx, certID(1))
+			if err != nil || len(held) > 0 {
+				return err
+			}
+			a := authority(1)
+			a.Tenant = owner
+			return tx.InsertAuthority(ctx, a)
+		},
+		"a certificate": func(ctx context.Context, tx tx, owner arn.Tenant) error {
+			held, err := tx.CertificateHolders(ctx, certID(1))
+			if err != nil || len(held) > 0 {
+				return err
+			}
+			c := certificate(1)
+			c.Tenant = owner
+			return tx.InsertCertificate(ctx, c)
+		},
+	} {
+		together(callers, func(i int) {
+			err := db.Update(context.Background(), func(ctx context.Context, tx tx) error { return take(ctx, tx, accounts[i]) })
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+	}
+	for _, held := range [][]arn.Tenant{
+		fetch(t, db, func(ctx context.Context, tx tx) ([]arn.Tenant, error) { return tx.AuthorityHolders(ctx, certID(1)) }),
+		fetch(t, db, func(ctx context.Context, tx tx) ([]arn.Tenant, error) { return tx.CertificateHolders(ctx, certID(1)) }),
+	} {
+		if len(held) != 1 {
+			t.Errorf("held by %v, want one account", held)
+		}
 	}
 }
 
