@@ -28,14 +28,6 @@ const (
 	domains           = "domain configuration"
 )
 
-// AWS's quotas of an account in a region (certificates-lifecycle.md, section 7).
-const (
-	maxRoleAliases       = 100
-	maxAuthorizers       = 100
-	maxActiveAuthorizers = 32
-	maxDomains           = 10
-)
-
 // Store is what this package asks of a database. Document and DeleteDocument
 // answer fault.Missing when there is nothing; lists are ordered by name.
 type Store interface {
@@ -43,6 +35,9 @@ type Store interface {
 	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
 	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+	// Limit gives what holds for the tenant; certificates-lifecycle.md, section
+	// 7, has AWS's numbers.
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 }
 
 func load[T any](ctx context.Context, s Store, t arn.Tenant, kind, name string) (*T, error) {
@@ -97,7 +92,7 @@ func all[T any](ctx context.Context, s Store, t arn.Tenant, kind string) ([]*T, 
 
 // vacant says whether a name is free and one more of its kind may be made;
 // taken is what to answer when it is not free.
-func vacant(ctx context.Context, s Store, t arn.Tenant, kind, name string, limit int, taken *fault.Error) error {
+func vacant(ctx context.Context, s Store, t arn.Tenant, kind, name string, limit ref.Limit, taken *fault.Error) error {
 	_, err := s.Document(ctx, t, kind, name)
 	if err == nil {
 		return taken
@@ -105,9 +100,13 @@ func vacant(ctx context.Context, s Store, t arn.Tenant, kind, name string, limit
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
-	names, _, _, err := s.ListDocuments(ctx, t, kind, ref.Page{Limit: limit})
-	if err == nil && len(names) >= limit {
-		return fault.New(fault.LimitExceeded, "There are %d of the kind %s; the limit is %d.", len(names), kind, limit)
+	most, err := s.Limit(ctx, t, limit)
+	if err != nil {
+		return err
+	}
+	names, _, _, err := s.ListDocuments(ctx, t, kind, ref.Page{Limit: most})
+	if err == nil && len(names) >= most {
+		return fault.New(fault.LimitExceeded, "There are %d of the kind %s; the limit is %d.", len(names), kind, most)
 	}
 	return err
 }

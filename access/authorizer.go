@@ -55,7 +55,7 @@ func CreateAuthorizer(ctx context.Context, s Store, t arn.Tenant, a *Authorizer)
 	if _, err := ref.Retag(nil, a.Tags, nil); err != nil {
 		return err
 	}
-	err := vacant(ctx, s, t, authorizers, a.Name, maxAuthorizers,
+	err := vacant(ctx, s, t, authorizers, a.Name, ref.Authorizers,
 		taken(a.Name, AuthorizerARN(t, a.Name), "Authorizer cannot be created - already exists (name=%s)", a.Name))
 	if err != nil {
 		return err
@@ -71,6 +71,10 @@ func CreateAuthorizer(ctx context.Context, s Store, t arn.Tenant, a *Authorizer)
 
 // mayActivate says whether one more authorizer may be ACTIVE.
 func mayActivate(ctx context.Context, s Store, t arn.Tenant) error {
+	most, err := s.Limit(ctx, t, ref.ActiveAuthorizers)
+	if err != nil {
+		return err
+	}
 	found, err := all[Authorizer](ctx, s, t, authorizers)
 	if err != nil {
 		return err
@@ -81,8 +85,8 @@ func mayActivate(ctx context.Context, s Store, t arn.Tenant) error {
 			active++
 		}
 	}
-	if active >= maxActiveAuthorizers {
-		return fault.New(fault.LimitExceeded, "The account has %d ACTIVE authorizers; the limit is %d.", active, maxActiveAuthorizers)
+	if active >= most {
+		return fault.New(fault.LimitExceeded, "The account has %d ACTIVE authorizers; the limit is %d.", active, most)
 	}
 	return nil
 }

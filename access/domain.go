@@ -112,6 +112,10 @@ func freeHost(ctx context.Context, s Store, t arn.Tenant, d *Domain) error {
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
+	most, err := s.Limit(ctx, t, ref.DomainConfigurations)
+	if err != nil {
+		return err
+	}
 	found, err := all[Domain](ctx, s, t, domains)
 	if err != nil {
 		return err
@@ -125,8 +129,8 @@ func freeHost(ctx context.Context, s Store, t arn.Tenant, d *Domain) error {
 			return taken(other.Name, other.ARN(t), "Domain %s belongs to domain configuration %s already.", d.DomainName, other.Name)
 		}
 	}
-	if made >= maxDomains {
-		return fault.New(fault.LimitExceeded, "The account has %d domain configurations of its own; the limit is %d.", made, maxDomains)
+	if made >= most {
+		return fault.New(fault.LimitExceeded, "The account has %d domain configurations of its own; the limit is %d.", made, most)
 	}
 	return nil
 }

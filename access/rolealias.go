@@ -33,7 +33,7 @@ func CreateRoleAlias(ctx context.Context, s Store, t arn.Tenant, a *RoleAlias) e
 	if _, err := ref.Retag(nil, a.Tags, nil); err != nil {
 		return err
 	}
-	err := vacant(ctx, s, t, roleAliases, a.Name, maxRoleAliases,
+	err := vacant(ctx, s, t, roleAliases, a.Name, ref.RoleAliases,
 		taken(a.Name, RoleAliasARN(t, a.Name), "RoleAlias cannot be created - already exists (name=%s)", a.Name))
 	if err != nil {
 		return err

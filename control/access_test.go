@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-iot/slipway/ref"
 )
 
 const (
@@ -498,4 +500,29 @@ func TestTagsOfAccess(t *testing.T) {
 		_, err = c.DescribeRoleAlias(ctx, &iot.DescribeRoleAliasInput{RoleAlias: aws.String("b")})
 		refused(t, err, "ResourceNotFoundException", "")
 	})
+}
+
+func TestLimitsOfAccessAreTheAccounts(t *testing.T) {
+	s := open(t, nil)
+	s.set("", map[ref.Limit]int{ref.RoleAliases: 1, ref.Authorizers: 2, ref.ActiveAuthorizers: 1, ref.DomainConfigurations: 1, ref.CustomFields: 1})
+	judge := func(status string) string {
+		return `{"authorizerFunctionArn":"` + someFunction + `","signingDisabled":true,"status":"` + status + `"}`
+	}
+	alias := `{"roleArn":"` + someRole + `"}`
+	for _, path := range []string{"/role-aliases/a", "/domainConfigurations/a"} {
+		if a := s.send("POST", path, alias); a.status != 200 {
+			t.Fatal(a.body)
+		}
+		s.send("POST", path+"2", alias).expect(t, 410, "LimitExceededException", "the limit is 1.")
+	}
+	if a := s.send("POST", "/authorizer/a", judge("ACTIVE")); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	s.send("POST", "/authorizer/b", judge("ACTIVE")).expect(t, 410, "LimitExceededException", "1 ACTIVE authorizers; the limit is 1.")
+	if a := s.send("POST", "/authorizer/b", judge("INACTIVE")); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	s.send("POST", "/authorizer/c", judge("INACTIVE")).expect(t, 410, "LimitExceededException", "the limit is 2.")
+	fields := `{"thingGroupIndexingConfiguration":{"thingGroupIndexingMode":"ON","customFields":[{"name":"a","type":"String"},{"name":"b","type":"String"}]}}`
+	s.send("POST", "/indexing/config", fields).expect(t, 400, "InvalidRequestException", "the limit is 1.")
 }

@@ -22,4 +22,9 @@ const (
 	CAsPerSubject        Limit = "cas-per-subject"        // CA certificates of an account with one subject
 	PropagatedAttributes Limit = "propagated-attributes"  // of a thing type
 	Rules                Limit = "rules"                  // topic rules of an account
+	RoleAliases          Limit = "role-aliases"           // of an account
+	Authorizers          Limit = "authorizers"            // of an account
+	ActiveAuthorizers    Limit = "active-authorizers"     // of an account, in status ACTIVE
+	DomainConfigurations Limit = "domain-configurations"  // of an account, made by itself
+	CustomFields         Limit = "custom-fields"          // of an index
 )

@@ -7,13 +7,11 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 )
 
 // Off is the mode in which nothing is indexed.
 const Off = "OFF"
-
-// maxCustomFields is AWS's quota for one index.
-const maxCustomFields = 5
 
 // A Field is one that an index holds. The names in these structures are AWS's,
 // on the wire as in the store.
@@ -83,7 +81,11 @@ func UpdateIndexing(ctx context.Context, s Store, t arn.Tenant, things *ThingInd
 		in.Groups = *groups
 	}
 	in.complete()
-	if err := in.check(); err != nil {
+	most, err := s.Limit(ctx, t, ref.CustomFields)
+	if err != nil {
+		return err
+	}
+	if err := in.check(most); err != nil {
 		return err
 	}
 	return save(ctx, s, t, indexing, theOne, in)
@@ -116,20 +118,20 @@ func (in *Indexing) complete() {
 	th.ManagedFields, g.ManagedFields = th.managed(), g.managed()
 }
 
-func (in *Indexing) check() error {
+func (in *Indexing) check(most int) error {
 	th := in.Things
 	if th.Mode == Off && (th.Connectivity != Off || th.Defender != Off || th.NamedShadows != Off) {
 		return fault.New(fault.InvalidRequest, "thingIndexingMode is OFF; expected REGISTRY or REGISTRY_AND_SHADOW with the other modes that are on.")
 	}
-	if err := checkFields(th.CustomFields, th.ManagedFields); err != nil {
+	if err := checkFields(th.CustomFields, th.ManagedFields, most); err != nil {
 		return err
 	}
-	return checkFields(in.Groups.CustomFields, in.Groups.ManagedFields)
+	return checkFields(in.Groups.CustomFields, in.Groups.ManagedFields, most)
 }
 
-func checkFields(custom, managed []Field) error {
-	if len(custom) > maxCustomFields {
-		return fault.New(fault.InvalidRequest, "There are %d custom fields in one index; the limit is %d.", len(custom), maxCustomFields)
+func checkFields(custom, managed []Field, most int) error {
+	if len(custom) > most {
+		return fault.New(fault.InvalidRequest, "There are %d custom fields in one index; the limit is %d.", len(custom), most)
 	}
 	for i, f := range custom {
 		if f.Name == "" || f.Type == "" {

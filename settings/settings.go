@@ -35,6 +35,7 @@ type Store interface {
 	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
 	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 }
 
 // load reads a document into v, and says whether there was one.

@@ -31,6 +31,11 @@ var bounds = map[ref.Limit]bound{
 	ref.CAsPerSubject:        {10, 100},
 	ref.PropagatedAttributes: {20, 100},
 	ref.Rules:                {1000, 10_000},
+	ref.RoleAliases:          {100, 10_000},
+	ref.Authorizers:          {100, 1000},
+	ref.ActiveAuthorizers:    {32, 1000},
+	ref.DomainConfigurations: {10, 1000},
+	ref.CustomFields:         {5, 100},
 }
 
 // Limits are those of an account that are not AWS's.
