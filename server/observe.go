@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -23,12 +24,34 @@ func (s *Server) observe() {
 	m.Gauge("slipway_follow_lag_seconds", "Seconds since this node last knew all that happened in the registry; at five it admits nobody.", func() float64 { return s.pulse.since().Seconds() })
 	m.Gauge("slipway_ca_expiry_seconds", "Seconds until the first CA certificate expires.", func() float64 { return s.ca.ExpiresAt().Sub(s.cfg.Now()).Seconds() })
 	m.Labelled("slipway_certificates_expiring", "ACTIVE certificates that expire within so many days.", "days",
-		[]string{"0", "1", "7", "30", "90"}, s.expiring)
+		[]string{"0", "1", "7", "30", "90"}, s.expiring())
 }
 
-func (s *Server) expiring() []float64 {
+// census is how long a count of certificates serves those who ask: counting
+// three millions takes a second, and their days pass slowly.
+const census = time.Minute
+
+// expiring gives the last count, or a new one when that is too old.
+func (s *Server) expiring() func() []float64 {
+	var (
+		mu     sync.Mutex
+		at     time.Time
+		counts []float64
+	)
+	return func() []float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		now := s.cfg.Now()
+		if counts == nil || now.Sub(at) >= census {
+			at, counts = now, s.count(now)
+		}
+		return counts
+	}
+}
+
+// count gives nil when the store gives no answer.
+func (s *Server) count(now time.Time) []float64 {
 	day := 24 * time.Hour
-	now := s.cfg.Now()
 	before := []time.Time{now, now.Add(day), now.Add(7 * day), now.Add(30 * day), now.Add(90 * day)}
 	var counts []int64
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // a scrape has no context to give

@@ -142,7 +142,9 @@ func (a *account) request(c call) request {
 		if c.Do == "CreateThing" {
 			return request{method: "POST", path: "/things/" + c.X, body: body}
 		}
-		body["expectedVersion"] = c.N
+		if c.N != 0 { // which is a version that no thing has
+			body["expectedVersion"] = c.N
+		}
 		return request{method: "PATCH", path: "/things/" + c.X, body: body}
 	case "DeleteThing":
 		return request{method: "DELETE", path: "/things/" + c.X, query: number("expectedVersion", c.N)}

@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -95,15 +96,20 @@ func (tx *Tx) ListCertificates(ctx context.Context, t arn.Tenant, p ref.Page) ([
 	})
 }
 
-// ExpiringCertificates counts along the index of ACTIVE certificates.
+// ExpiringCertificates goes once along the index of moments: each count begins
+// where the one before it ended.
 func (tx *Tx) ExpiringCertificates(ctx context.Context, before []time.Time) ([]int64, error) {
 	counts := make([]int64, len(before))
+	var sum int64
+	from := int64(math.MinInt64)
 	for i, b := range before {
-		_, err := tx.get(ctx, "SELECT COUNT(*) FROM certificates WHERE status = 'ACTIVE' AND not_after < $1",
-			[]any{micros(b)}, &counts[i])
+		_, err := tx.get(ctx, "SELECT COUNT(*) FROM certificates WHERE status = 'ACTIVE' AND not_after >= $1 AND not_after < $2",
+			[]any{from, micros(b)}, &counts[i])
 		if err != nil {
 			return nil, err
 		}
+		sum += counts[i]
+		counts[i], from = sum, micros(b)
 	}
 	return counts, nil
 }

@@ -1,3 +1,5 @@
+-- What lists need to cost the same in a large registry as in a small one.
+--
 -- Things are found by their attributes. The triggers keep the index in the
 -- statement that changes the thing: what has no attributes pays for nothing.
 
