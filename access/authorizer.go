@@ -155,11 +155,11 @@ func DeleteAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string) e
 	if a.Status == Active {
 		return fault.New(fault.DeleteConflict, "Authorizer %s is ACTIVE; it must be made INACTIVE before it can be deleted.", name)
 	}
-	chosen, err := defaultName(ctx, s, t)
+	preset, err := defaultName(ctx, s, t)
 	if err != nil {
 		return err
 	}
-	if chosen == name {
+	if preset == name {
 		return fault.New(fault.DeleteConflict, "Authorizer %s is the default authorizer; the default must be cleared before it can be deleted.", name)
 	}
 	configured, err := all[Domain](ctx, s, t, domains)

@@ -35,11 +35,11 @@ func ParseSigningKey(text string) (*rsa.PublicKey, error) {
 func parseBlock(block *pem.Block) (*rsa.PublicKey, error) {
 	switch block.Type {
 	case "PUBLIC KEY":
-		any, err := x509.ParsePKIXPublicKey(block.Bytes)
+		public, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
 			return nil, fault.Wrap(fault.InvalidRequest, err, "the PEM block holds no public key")
 		}
-		key, ok := any.(*rsa.PublicKey)
+		key, ok := public.(*rsa.PublicKey)
 		if !ok {
 			return nil, fault.New(fault.InvalidRequest, "the key is not an RSA key, and signatures of tokens are RSA with SHA-256")
 		}
