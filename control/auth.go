@@ -40,7 +40,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c *Call) err
 	if c.Action == getCallerIdentity {
 		return nil
 	}
-	return s.admit(ctx, c.Tenant)
+	return s.admit(ctx, c)
 }
 
 func (s *Server) key(ctx context.Context, id string) (key *tenants.AccessKey, err error) {
@@ -77,10 +77,11 @@ func devKey(id string) *tenants.AccessKey {
 	return k
 }
 
-// admit says whether the tenant is there and not switched off; under --dev it
-// is made when it is not there.
-func (s *Server) admit(ctx context.Context, t arn.Tenant) error {
+// admit says whether the tenant is there and not switched off, and notes which
+// profile it has; under --dev it is made when it is not there.
+func (s *Server) admit(ctx context.Context, c *Call) error {
 	var rec *tenants.Record
+	t := c.Tenant
 	err := s.cfg.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		rec, err = tx.Tenant(ctx, t)
 		return err
@@ -100,5 +101,6 @@ func (s *Server) admit(ctx context.Context, t arn.Tenant) error {
 	if rec.Disabled {
 		return fault.New(fault.AccessDenied, "Account %s is disabled in region %s.", t.Account, t.Region)
 	}
+	c.profile = rec.Settings.Profile.Or(s.cfg.Profile)
 	return nil
 }

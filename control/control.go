@@ -71,6 +71,10 @@ type Config struct {
 	// caller sees to it that nobody but this machine reaches the server.
 	Dev bool
 
+	// Profile is that of accounts which have none of their own: whether AWS's
+	// rate quotas hold. Empty: none.
+	Profile tenants.Profile
+
 	Metrics *metrics.Metrics // may be nil
 
 	Log  *slog.Logger     // nil: nothing is logged
@@ -89,7 +93,8 @@ type Call struct {
 	Body      []byte
 	RequestID string
 
-	admitted bool // the key and the tenant are good
+	admitted bool            // the key and the tenant are good
+	profile  tenants.Profile // of the tenant, or else of the server
 }
 
 // A Handler answers a call. What it returns goes out as JSON, nil as {}, and a
@@ -109,6 +114,7 @@ type Server struct {
 	model  *model.Table
 	routes router
 	hosts  map[string]bool
+	quotas quotas
 }
 
 // New makes a Server with all operations of AWS's API.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/trail"
 )
 
@@ -63,6 +64,11 @@ func (s *Server) serve(r *http.Request, c *Call) (any, error) {
 	}
 	if err := allow(c); err != nil {
 		return nil, err
+	}
+	if c.profile == tenants.AWS {
+		if err := s.quotas.spend(c.Tenant, c.Action, s.cfg.Now()); err != nil {
+			return nil, err
+		}
 	}
 	if rt.handle == nil {
 		_, name, _ := strings.Cut(c.Action, ":")

@@ -49,7 +49,7 @@ type accountItem struct {
 func (s *Server) accountItem(r *tenants.Record) accountItem {
 	item := accountItem{
 		Account: r.Tenant.Account, Region: r.Tenant.Region, Endpoint: s.hosts.Endpoint(r.Tenant), Status: "ENABLED",
-		Profile: r.Settings.Profile, Limits: r.Settings.Limits.All(), Own: r.Settings.Limits, Created: seconds(r.Created),
+		Profile: r.Settings.Profile.Or(s.cfg.Profile), Limits: r.Settings.Limits.All(), Own: r.Settings.Limits, Created: seconds(r.Created),
 	}
 	if r.Disabled {
 		item.Status = "DISABLED"

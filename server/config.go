@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/gateway"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // Config says how the server runs. Its comments are the manual; zero values
@@ -41,6 +42,9 @@ type Config struct {
 
 	// Dev takes any access key. It is refused off loopback.
 	Dev bool
+	// Profile is that of accounts without one of their own: aws holds them to
+	// AWS's requests a second. Default none.
+	Profile tenants.Profile
 	// AdminKeyID and AdminSecret are the first admin's access key; empty: one
 	// is made at the first start.
 	AdminKeyID, AdminSecret string
@@ -111,6 +115,9 @@ func (c Config) check() error {
 	}
 	if (c.AdminKeyID == "") != (c.AdminSecret == "") {
 		return fault.New(fault.InvalidRequest, "--admin-key-id and --admin-secret belong together: give both or neither.")
+	}
+	if _, err := tenants.ParseProfile(string(c.Profile)); err != nil {
+		return err
 	}
 	if c.Pool < 0 {
 		return fault.New(fault.InvalidRequest, "--pool %d: expected a number of keys.", c.Pool)

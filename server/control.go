@@ -11,7 +11,7 @@ import (
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
 		DB: s.db, Keys: s.seal, Issuer: s.issuer, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied, Deliver: s.deliver,
-		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
+		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Profile: s.cfg.Profile, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,17 @@ func ParseProfile(s string) (Profile, error) {
 	return "", fault.New(fault.InvalidRequest, "Profile %q: expected aws, none, or nothing for the server's.", clip(s))
 }
 
+// Or gives the profile, or that of the server if there is none.
+func (p Profile) Or(server Profile) Profile {
+	switch {
+	case p != "":
+		return p
+	case server != "":
+		return server
+	}
+	return None
+}
+
 // Settings are what an account has otherwise than others.
 type Settings struct {
 	Profile Profile `json:"profile,omitempty"`
