@@ -118,7 +118,7 @@ func TestListThings(t *testing.T) {
 		{"all, two a page", &iot.ListThingsInput{MaxResults: aws.Int32(2)}, []string{"t0", "t1", "t2", "t3", "t4", "t5", "t6"}},
 		{"of a type", &iot.ListThingsInput{ThingTypeName: aws.String("bulb"), MaxResults: aws.Int32(2)}, []string{"t0", "t1", "t2"}},
 		{"with a value", &iot.ListThingsInput{AttributeName: aws.String("serial"), AttributeValue: aws.String("A0")}, []string{"t0", "t3", "t6"}},
-		{"with a prefix, short pages included", &iot.ListThingsInput{AttributeName: aws.String("serial"), AttributeValue: aws.String("A"), UsePrefixAttributeValue: true, MaxResults: aws.Int32(3)}, []string{"t0", "t1", "t2", "t3", "t4", "t5", "t6"}},
+		{"with a prefix, by value and name", &iot.ListThingsInput{AttributeName: aws.String("serial"), AttributeValue: aws.String("A"), UsePrefixAttributeValue: true, MaxResults: aws.Int32(3)}, []string{"t0", "t3", "t6", "t1", "t4", "t2", "t5"}},
 		{"with an attribute that none has", &iot.ListThingsInput{AttributeName: aws.String("site")}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -232,6 +232,59 @@ func TestThingTypes(t *testing.T) {
 	if list := must(c.ListThingTypes(ctx, &iot.ListThingTypesInput{}))(t); len(list.ThingTypes) != 0 {
 		t.Errorf("got %+v", list.ThingTypes)
 	}
+}
+
+func TestThingTypesChange(t *testing.T) {
+	s := open(t, nil)
+	c := s.admin()
+	name := aws.String("bulb")
+	propagating := func(n int) *types.Mqtt5Configuration {
+		p := &types.Mqtt5Configuration{}
+		for i := range n {
+			p.PropagatingAttributes = append(p.PropagatingAttributes, types.PropagatingAttribute{UserPropertyKey: aws.String(fmt.Sprintf("p%d", i)), ThingAttribute: aws.String("color")})
+		}
+		return p
+	}
+	properties := func() *types.ThingTypeProperties {
+		return must(c.DescribeThingType(ctx, &iot.DescribeThingTypeInput{ThingTypeName: name}))(t).ThingTypeProperties
+	}
+	update := func(p *types.ThingTypeProperties) error {
+		_, err := c.UpdateThingType(ctx, &iot.UpdateThingTypeInput{ThingTypeName: name, ThingTypeProperties: p})
+		return err
+	}
+	must(c.CreateThingType(ctx, &iot.CreateThingTypeInput{ThingTypeName: name, ThingTypeProperties: &types.ThingTypeProperties{
+		ThingTypeDescription: aws.String("a bulb"), Mqtt5Configuration: propagating(2),
+	}}))(t)
+	t.Run("what messages are to carry comes back as it came", func(t *testing.T) {
+		got := properties().Mqtt5Configuration.PropagatingAttributes
+		if len(got) != 2 || *got[1].UserPropertyKey != "p1" || *got[1].ThingAttribute != "color" || got[1].ConnectionAttribute != nil {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("an update replaces what it names and leaves the rest", func(t *testing.T) {
+		if err := update(&types.ThingTypeProperties{SearchableAttributes: []string{"color"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := properties(); *got.ThingTypeDescription != "a bulb" || len(got.Mqtt5Configuration.PropagatingAttributes) != 2 || len(got.SearchableAttributes) != 1 {
+			t.Errorf("got %+v", got)
+		}
+		if err := update(&types.ThingTypeProperties{ThingTypeDescription: aws.String("a lamp"), Mqtt5Configuration: propagating(0)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := properties(); *got.ThingTypeDescription != "a lamp" || got.Mqtt5Configuration != nil || len(got.SearchableAttributes) != 1 {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("what is out of bounds is refused, and nothing changes", func(t *testing.T) {
+		refused(t, update(&types.ThingTypeProperties{SearchableAttributes: []string{"a", "b", "c", "d"}}), "InvalidRequestException", "the limit is 3")
+		refused(t, update(&types.ThingTypeProperties{Mqtt5Configuration: propagating(21)}), "InvalidRequestException", "the limit is 20")
+		both := propagating(1)
+		both.PropagatingAttributes[0].ConnectionAttribute = aws.String("iot:ClientId")
+		refused(t, update(&types.ThingTypeProperties{Mqtt5Configuration: both}), "InvalidRequestException", "propagatingAttributes[0]")
+		if got := properties(); got.Mqtt5Configuration != nil || got.SearchableAttributes[0] != "color" {
+			t.Errorf("got %+v", got)
+		}
+	})
 }
 
 func TestThingGroups(t *testing.T) {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
@@ -14,16 +13,34 @@ type thingTypeName struct {
 }
 
 type thingTypeProperties struct {
-	Description string          `json:"thingTypeDescription,omitempty"`
-	Searchable  []string        `json:"searchableAttributes,omitempty"`
-	MQTT5       json.RawMessage `json:"mqtt5Configuration,omitempty"`
+	Description *string             `json:"thingTypeDescription,omitempty"`
+	Searchable  []string            `json:"searchableAttributes,omitempty"`
+	MQTT5       *mqtt5Configuration `json:"mqtt5Configuration,omitempty"`
 }
 
-func (p thingTypeProperties) check() error {
-	if len(p.MQTT5) > 0 {
-		return fault.New(fault.NotImplemented, "thingTypeProperties.mqtt5Configuration is not implemented by Slipway yet.")
+// mqtt5Configuration is stored and answered; messages do not carry the
+// attributes yet.
+type mqtt5Configuration struct {
+	Propagating []things.Propagation `json:"propagatingAttributes"`
+}
+
+func (p thingTypeProperties) change() things.TypeChange {
+	ch := things.TypeChange{Description: p.Description, Searchable: p.Searchable}
+	if p.MQTT5 != nil {
+		ch.Propagating = append([]things.Propagation{}, p.MQTT5.Propagating...)
 	}
-	return nil
+	return ch
+}
+
+func propertiesOf(ty *things.Type) (p thingTypeProperties) {
+	p.Searchable = ty.Searchable
+	if ty.Description != "" {
+		p.Description = &ty.Description
+	}
+	if len(ty.Propagating) > 0 {
+		p.MQTT5 = &mqtt5Configuration{ty.Propagating}
+	}
+	return p
 }
 
 func (s *Server) createThingType(ctx context.Context, c *Call, in *struct {
@@ -31,18 +48,16 @@ func (s *Server) createThingType(ctx context.Context, c *Call, in *struct {
 	Properties thingTypeProperties `json:"thingTypeProperties"`
 	Tags       tagList             `json:"tags"`
 }) (any, error) {
-	if err := in.Properties.check(); err != nil {
-		return nil, err
-	}
 	tags, err := in.Tags.byKey()
 	if err != nil {
 		return nil, err
 	}
 	var ty *things.Type
 	err = s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-		ty = &things.Type{
-			Name: in.ThingTypeName, Description: in.Properties.Description,
-			Searchable: in.Properties.Searchable, Tags: tags, Created: s.cfg.Now(),
+		ch := in.Properties.change()
+		ty = &things.Type{Name: in.ThingTypeName, Searchable: ch.Searchable, Propagating: ch.Propagating, Tags: tags, Created: s.cfg.Now()}
+		if ch.Description != nil {
+			ty.Description = *ch.Description
 		}
 		return things.CreateType(ctx, tx, c.Tenant, ty)
 	})
@@ -72,7 +87,7 @@ type thingTypeMetadata struct {
 func typeDefinition(c *Call, ty *things.Type) thingTypeDefinition {
 	return thingTypeDefinition{
 		ThingTypeName: ty.Name, ThingTypeARN: c.Tenant.Resource("thingtype", ty.Name),
-		Properties: thingTypeProperties{Description: ty.Description, Searchable: ty.Searchable},
+		Properties: propertiesOf(ty),
 		Metadata:   thingTypeMetadata{ty.Deprecated, seconds{ty.DeprecatedAt}, seconds{ty.Created}},
 	}
 }
@@ -100,11 +115,8 @@ func (s *Server) updateThingType(ctx context.Context, c *Call, in *struct {
 	thingTypeName
 	Properties thingTypeProperties `json:"thingTypeProperties"`
 }) (any, error) {
-	if err := in.Properties.check(); err != nil {
-		return nil, err
-	}
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
-		return things.UpdateType(ctx, tx, c.Tenant, in.ThingTypeName, in.Properties.Searchable, s.cfg.Now())
+		return things.UpdateType(ctx, tx, c.Tenant, in.ThingTypeName, in.Properties.change(), s.cfg.Now())
 	})
 }
 

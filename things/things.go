@@ -29,10 +29,19 @@ type Type struct {
 	ID           string
 	Description  string
 	Searchable   []string
+	Propagating  []Propagation
 	Deprecated   bool
 	DeprecatedAt time.Time
 	Created      time.Time
 	Tags         map[string]string
+}
+
+// A Propagation hands an attribute of a thing, or of its connection, to the
+// messages that it publishes, as an MQTT 5 user property.
+type Propagation struct {
+	UserProperty string `json:"userPropertyKey,omitempty"`
+	Thing        string `json:"thingAttribute,omitempty"`
+	Connection   string `json:"connectionAttribute,omitempty"`
 }
 
 // A Group is a static thing group; Parent is empty at the root.

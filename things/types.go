@@ -18,7 +18,7 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	if err := checkName("Thing type name", ty.Name); err != nil {
 		return err
 	}
-	if err := checkSearchable(ctx, s, t, ty.Searchable); err != nil {
+	if err := checkType(ctx, s, t, ty); err != nil {
 		return err
 	}
 	if _, err := ref.Retag(nil, ty.Tags, nil); err != nil {
@@ -26,7 +26,7 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	}
 	old, err := s.ThingType(ctx, t, ty.Name)
 	if err == nil {
-		if old.Description != ty.Description || !slices.Equal(old.Searchable, ty.Searchable) {
+		if old.Description != ty.Description || !slices.Equal(old.Searchable, ty.Searchable) || !slices.Equal(old.Propagating, ty.Propagating) {
 			return exists(t, "Thing Type", "thingtype", ty.Name)
 		}
 		*ty = *old
@@ -37,6 +37,25 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	}
 	ty.ID = ref.ID(t.String(), "thingtype", ty.Name, ty.Created)
 	return putType(ctx, s, t, ty, ty.Created)
+}
+
+func checkType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
+	if err := checkSearchable(ctx, s, t, ty.Searchable); err != nil {
+		return err
+	}
+	most, err := s.Limit(ctx, t, ref.PropagatedAttributes)
+	if err != nil {
+		return err
+	}
+	if len(ty.Propagating) > most {
+		return fault.New(fault.InvalidRequest, "There are %d propagating attributes; the limit is %d.", len(ty.Propagating), most)
+	}
+	for i, p := range ty.Propagating {
+		if p.UserProperty == "" || (p.Thing == "") == (p.Connection == "") {
+			return fault.New(fault.InvalidRequest, "propagatingAttributes[%d]: expected userPropertyKey and either thingAttribute or connectionAttribute.", i)
+		}
+	}
+	return nil
 }
 
 func checkSearchable(ctx context.Context, s Store, t arn.Tenant, names []string) error {
@@ -55,17 +74,26 @@ func checkSearchable(ctx context.Context, s Store, t arn.Tenant, names []string)
 	return nil
 }
 
-// UpdateType replaces the searchable attributes of a type, the one property
-// that may change; nil leaves them.
-func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, searchable []string, now time.Time) error {
-	if err := checkSearchable(ctx, s, t, searchable); err != nil {
-		return err
-	}
+// A TypeChange is what UpdateType replaces; nil members stay.
+type TypeChange struct {
+	Description *string
+	Searchable  []string
+	Propagating []Propagation
+}
+
+// UpdateType changes the properties of a type, which nothing else does.
+func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, ch TypeChange, now time.Time) error {
 	return changeType(ctx, s, t, name, now, func(ty *Type) error {
-		if searchable != nil {
-			ty.Searchable = searchable
+		if ch.Description != nil {
+			ty.Description = *ch.Description
 		}
-		return nil
+		if ch.Searchable != nil {
+			ty.Searchable = ch.Searchable
+		}
+		if ch.Propagating != nil {
+			ty.Propagating = ch.Propagating
+		}
+		return checkType(ctx, s, t, ty)
 	})
 }
 

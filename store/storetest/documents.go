@@ -52,7 +52,7 @@ func kinds() []document {
 		return r
 	}
 	typ := func(v int) *things.Type {
-		ty := &things.Type{Name: "x", ID: "i", Description: "d", Searchable: []string{"a", "b"}, Created: noon, Tags: map[string]string{"k": "v"}}
+		ty := &things.Type{Name: "x", ID: "i", Description: "d", Searchable: []string{"a", "b"}, Propagating: []things.Propagation{{UserProperty: "u", Thing: "a"}}, Created: noon, Tags: map[string]string{"k": "v"}}
 		if v > 1 {
 			ty.Deprecated, ty.DeprecatedAt = true, noon.Add(time.Hour)
 		}

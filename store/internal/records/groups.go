@@ -10,13 +10,14 @@ import (
 )
 
 type typeBody struct {
-	ID           string            `json:"id"`
-	Description  string            `json:"description,omitempty"`
-	Searchable   []string          `json:"searchable,omitempty"`
-	Deprecated   bool              `json:"deprecated,omitempty"`
-	DeprecatedAt int64             `json:"deprecatedAt,omitempty"`
-	Created      int64             `json:"created"`
-	Tags         map[string]string `json:"tags,omitempty"`
+	ID           string               `json:"id"`
+	Description  string               `json:"description,omitempty"`
+	Searchable   []string             `json:"searchable,omitempty"`
+	Propagating  []things.Propagation `json:"propagating,omitempty"`
+	Deprecated   bool                 `json:"deprecated,omitempty"`
+	DeprecatedAt int64                `json:"deprecatedAt,omitempty"`
+	Created      int64                `json:"created"`
+	Tags         map[string]string    `json:"tags,omitempty"`
 }
 
 // groupBody serves thing groups and billing groups, which have neither parent
@@ -39,7 +40,7 @@ var (
 
 func packType(ty *things.Type) any {
 	b := typeBody{
-		ID: ty.ID, Description: ty.Description, Searchable: ty.Searchable,
+		ID: ty.ID, Description: ty.Description, Searchable: ty.Searchable, Propagating: ty.Propagating,
 		Deprecated: ty.Deprecated, Created: micros(ty.Created), Tags: ty.Tags,
 	}
 	if !ty.DeprecatedAt.IsZero() {
@@ -54,7 +55,7 @@ func openType(_ arn.Tenant, name, body string) (*things.Type, error) {
 		return nil, err
 	}
 	ty := &things.Type{
-		Name: name, ID: b.ID, Description: b.Description, Searchable: b.Searchable,
+		Name: name, ID: b.ID, Description: b.Description, Searchable: b.Searchable, Propagating: b.Propagating,
 		Deprecated: b.Deprecated, Created: moment(b.Created), Tags: b.Tags,
 	}
 	if b.DeprecatedAt != 0 {
