@@ -25,8 +25,8 @@ var house = []layer{
 
 	{"instruments", []string{"internal/crash", "internal/metrics", "internal/seal"}, words},
 	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts", "access", "settings", "rules", "tasks", "audit"}, below("instruments")},
-	{"contracts", []string{"store", "bus", "functions"}, below("instruments", "domain")},
-	{"use cases", []string{"provision", "journal", "trail"}, below("instruments", "domain", "contracts")},
+	{"contracts", []string{"store", "bus", "functions", "buckets"}, below("instruments", "domain")},
+	{"use cases", []string{"provision", "journal", "trail", "dispatch", "bulk"}, below("instruments", "domain", "contracts")},
 	{"edges", []string{"gateway", "control"}, below("instruments", "domain", "contracts", "use cases")},
 	{"root", []string{"server"}, below("instruments", "domain", "contracts", "use cases", "edges")},
 
