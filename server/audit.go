@@ -24,7 +24,7 @@ type sealer struct {
 // How much is sealed in one transaction, and how often one sealer tries when
 // others come first.
 const (
-	sealBatch = 64
+	sealBatch = 32
 	sealTries = 10
 )
 

@@ -83,8 +83,8 @@ func auditFilter(q url.Values) (f audit.Filter, err error) {
 	return f, nil
 }
 
-// verifyStep is how many records one request verifies: a second's work.
-const verifyStep = 50_000
+// verifyStep is how many records one request verifies: a second's work or two.
+const verifyStep = 20_000
 
 // verifyPage is how many of them are held in memory at once.
 const verifyPage = 250

@@ -9,5 +9,6 @@ type verbs struct {
 	Policy   policyCmd   `cmd:"" help:"Policies: what can work, and which statement decides."`
 	Account  accountCmd  `cmd:"" help:"Accounts: tenants of the server, each with devices and keys of its own."`
 	Key      keyCmd      `cmd:"" help:"Access keys: who may call the control API, and for what."`
+	Audit    auditCmd    `cmd:"" help:"The audit trail: who changed what, and proof that it is whole."`
 	Trace    traceCmd    `cmd:"" help:"Show what became of a device's tries, and why."`
 }
