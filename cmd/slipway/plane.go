@@ -59,14 +59,14 @@ func (p *plane) needsSlipway(err error) error {
 // operation of AWS's API. Its class and exit code are those of the answer.
 type noOperation struct {
 	endpoint, name string
-	error
+	err            error
 }
 
 func (e noOperation) Error() string {
-	return fmt.Sprintf("%s does not have AWS IoT's operation %s, which this verb needs (%s)", e.endpoint, e.name, strings.TrimSuffix(e.error.Error(), "."))
+	return fmt.Sprintf("%s does not have AWS IoT's operation %s, which this verb needs (%s)", e.endpoint, e.name, strings.TrimSuffix(e.err.Error(), "."))
 }
 
-func (e noOperation) Unwrap() error { return e.error }
+func (e noOperation) Unwrap() error { return e.err }
 
 // foreign says whether err is that of a control plane without our operations.
 func foreign(err error) bool {
