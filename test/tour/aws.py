@@ -13,7 +13,8 @@ of its fields and then the fields, each ended by a zero byte: the folder to work
 in, and the arguments. `aws ARGUMENTS` leaves the output in the files out and
 err of that folder and answers with the exit code. `query EXPRESSION` answers
 with what the JMESPath expression (as --query takes it) makes of the last
-output: a string as it is, anything else as JSON in one line.
+output: a string as it is but for its line ends, which are sent as \\n, anything
+else as JSON in one line.
 
 Every answer of the server is also held against the model that comes with
 botocore: no member that it does not know, none missing that must be there, no
