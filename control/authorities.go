@@ -60,14 +60,15 @@ func unused(ctx context.Context, tx store.Tx, t arn.Tenant, template string) err
 	return err
 }
 
-// caNames are the members that name a CA certificate in answers.
-type caNames struct {
+// certificateNames are the members that name a certificate, or a CA's, in
+// answers.
+type certificateNames struct {
 	ARN string     `json:"certificateArn"`
 	ID  arn.CertID `json:"certificateId"`
 }
 
-func caNamesOf(a *certs.Authority) caNames {
-	return caNames{a.Tenant.Resource("cacert", string(a.ID)), a.ID}
+func authorityNames(a *certs.Authority) certificateNames {
+	return certificateNames{a.Tenant.Resource("cacert", string(a.ID)), a.ID}
 }
 
 func (s *Server) registerCA(ctx context.Context, c *Call, in *struct {
@@ -104,7 +105,7 @@ func (s *Server) registerCA(ctx context.Context, c *Call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return caNamesOf(a), nil
+	return authorityNames(a), nil
 }
 
 // onAuthority changes a CA certificate in one transaction.
@@ -142,7 +143,7 @@ func (s *Server) deleteCA(ctx context.Context, c *Call, in *certificateID) (any,
 }
 
 type authorityDescription struct {
-	caNames
+	certificateNames
 	Status     certs.Status `json:"status"`
 	PEM        string       `json:"certificatePem"`
 	OwnedBy    string       `json:"ownedBy"`
@@ -172,7 +173,7 @@ func (s *Server) describeCA(ctx context.Context, c *Call, in *certificateID) (an
 		Description  authorityDescription `json:"certificateDescription"`
 		Registration *registrationConfig  `json:"registrationConfig,omitempty"`
 	}{authorityDescription{
-		caNames: caNamesOf(a), Status: a.Status, PEM: a.PEM, OwnedBy: c.Tenant.Account,
+		certificateNames: authorityNames(a), Status: a.Status, PEM: a.PEM, OwnedBy: c.Tenant.Account,
 		Created: seconds{a.Created}, Automatic: onOff(a.Automatic), Modified: seconds{a.Modified},
 		Version: a.Version, Generation: a.Generation, Mode: a.Mode,
 		Validity: validity{seconds{a.NotBefore}, seconds{a.NotAfter}},
@@ -196,7 +197,7 @@ func (s *Server) listCAs(ctx context.Context, c *Call, in *struct {
 		return nil, err
 	}
 	type summary struct {
-		caNames
+		certificateNames
 		Status  certs.Status `json:"status"`
 		Created seconds      `json:"creationDate"`
 	}
@@ -205,7 +206,7 @@ func (s *Server) listCAs(ctx context.Context, c *Call, in *struct {
 	err = s.view(ctx, func(ctx context.Context, tx store.Tx) error {
 		found, after, err := tx.ListAuthorities(ctx, c.Tenant, in.TemplateName, p)
 		for _, a := range found {
-			list = append(list, summary{caNamesOf(a), a.Status, seconds{a.Created}})
+			list = append(list, summary{authorityNames(a), a.Status, seconds{a.Created}})
 		}
 		next = after
 		return err

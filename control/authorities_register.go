@@ -3,16 +3,9 @@ package control
 import (
 	"context"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/store"
 )
-
-// registered is what registering a certificate answers.
-type registered struct {
-	ARN string     `json:"certificateArn"`
-	ID  arn.CertID `json:"certificateId"`
-}
 
 // registerCertificate stores a certificate that a registered CA signed. The
 // older setAsActive counts where no status is given.
@@ -54,13 +47,13 @@ func (s *Server) registerCertificateWithoutCA(ctx context.Context, c *Call, in *
 }
 
 func (s *Server) bring(ctx context.Context, c *Call, register func(context.Context, store.Tx) (*certs.Certificate, error)) (any, error) {
-	var out registered
+	var out certificateNames
 	err := s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		cert, err := register(ctx, tx)
 		if err != nil {
 			return err
 		}
-		out = registered{c.Tenant.Cert(cert.ID), cert.ID}
+		out = certificateNames{c.Tenant.Cert(cert.ID), cert.ID}
 		return nil
 	})
 	if err != nil {
