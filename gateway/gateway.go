@@ -62,10 +62,13 @@ type Journal interface {
 	Fold(who, cause string, a *attempts.Attempt)
 }
 
-// Config is what a Gateway needs. All fields but Limits and Metrics are
+// Config is what a Gateway needs. All fields but Listener, Limits and Metrics are
 // required; zero Limits are replaced by defaults.
 type Config struct {
-	DB        store.DB
+	DB store.DB
+	// Listener hears every message that was accepted, before its sender learns
+	// so, and every event that the server publishes; nil: nobody listens.
+	Listener  func(context.Context, Message)
 	Names     Names
 	Provision Provisioner
 	Journal   Journal

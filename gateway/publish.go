@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/policy"
 )
@@ -34,7 +35,8 @@ func (s *session) publish(p *mqtt.Publish) string {
 	if strings.HasPrefix(p.Topic, "$") {
 		return s.reserved(p)
 	}
-	s.g.route(s, p)
+	s.heard(p)
+	s.g.route(s, s.tenant, p)
 	s.ack(p, mqtt.Success, "")
 	return ""
 }
@@ -136,16 +138,17 @@ func (s *session) ack(p *mqtt.Publish, code mqtt.ReasonCode, why string) {
 	s.send(a)
 }
 
-// route hands a message to everyone who listens and may receive it: once to
+// route hands a message, from a session or from the server itself (nil), to
+// everyone who listens and may receive it: once to
 // each session, at the highest QoS it was granted, and once to each shared
 // group.
-func (g *Gateway) route(from *session, p *mqtt.Publish) {
+func (g *Gateway) route(from *session, t arn.Tenant, p *mqtt.Publish) {
 	var room [16]*subscription
-	found := g.topics.match(from.tenant, p.Topic, room[:0])
+	found := g.topics.match(t, p.Topic, room[:0])
 	if len(found) == 0 {
 		return
 	}
-	resource := policy.TopicARN(from.tenant, p.Topic)
+	resource := policy.TopicARN(t, p.Topic)
 	if len(found) == 1 && found[0].group == "" {
 		g.offer(from, found[0], p, resource)
 		return

@@ -17,6 +17,9 @@ import (
 // reach other devices: requests go to their handler, answers to the connection
 // that asked and to no other (DESIGN.md, decision 13).
 func (s *session) reserved(p *mqtt.Publish) string {
+	if s.ingest(p) {
+		return ""
+	}
 	op, template, format, ok := wire.ParseTopic(p.Topic)
 	if !ok {
 		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", notReserved(p.Topic))
