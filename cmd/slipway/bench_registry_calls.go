@@ -56,7 +56,11 @@ var probes = []probe{
 	{"ListThings, 10 by how an attribute begins", (*subject).byPrefix},
 	{"ListThings, 20 by their type", (*subject).byType},
 	{"ListThings, 20 by type and attribute", (*subject).byBoth},
+	{"ListPrincipalThings", (*subject).listThingsOf},
+	{"ListTargetsForPolicy", (*subject).listTargets},
+	{"ListCertificates", (*subject).listCertificates},
 	{"AttachPolicy and DetachPolicy", (*subject).attach},
+	{"CreateThing and DeleteThing", (*subject).create},
 }
 
 // mark notes what the server used up to now.
@@ -175,6 +179,36 @@ func (s *subject) attach(ctx context.Context, i int) error {
 		}
 	}
 	return nil
+}
+
+func (s *subject) listThingsOf(ctx context.Context, i int) error {
+	var got struct{ Things []string }
+	err := s.get(ctx, "/principals/things", nil, http.Header{"X-Amzn-Principal": {s.arnOf(i)}}, &got)
+	return expect(err, fmt.Sprint(got.Things), fmt.Sprint([]string{s.name(i)}))
+}
+
+func (s *subject) listTargets(ctx context.Context, _ int) error {
+	var got struct{ Targets []string }
+	err := s.child.api.Do(ctx, http.MethodPost, "/policy-targets/fleet", nil, nil, nil, &got)
+	return expect(err, len(got.Targets), 25)
+}
+
+func (s *subject) listCertificates(ctx context.Context, _ int) error {
+	var got struct {
+		Certificates []struct{ CertificateID string }
+	}
+	return expect(s.get(ctx, "/certificates", nil, nil, &got), len(got.Certificates), 25)
+}
+
+// create makes a thing beside another one, and deletes it.
+func (s *subject) create(ctx context.Context, i int) error {
+	path := "/things/" + s.name(i) + "-new"
+	body := map[string]any{"thingTypeName": "sensor", "attributePayload": map[string]any{
+		"attributes": map[string]string{"serial": s.serial(i) + "-new", "site": s.site(i), "model": "m"}}}
+	if err := s.child.api.Do(ctx, http.MethodPost, path, nil, nil, body, nil); err != nil {
+		return err
+	}
+	return s.child.api.Do(ctx, http.MethodDelete, path, nil, nil, nil, nil)
 }
 
 // walk reads the whole list once, counts it, and keeps the tokens of pages on
