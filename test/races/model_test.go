@@ -90,6 +90,8 @@ func (r *registry) step(c call) string {
 		return r.onMembers(c, at)
 	case "CreateBillingGroup", "DeleteBillingGroup", "AddThingToBillingGroup", "RemoveThingFromBillingGroup":
 		return r.onBilling(c)
+	case "ListThings":
+		return fmt.Sprint(r.by(c.By))
 	case "everything":
 		return r.String()
 	}
@@ -121,6 +123,18 @@ func (r *registry) onThing(c call) string {
 		maps.DeleteFunc(r.Members, func(p pair, _ bool) bool { return p.Right == c.X })
 	}
 	return ok
+}
+
+// by gives the things with an attribute of this value.
+func (r *registry) by(value string) []string {
+	out := []string{}
+	for name, th := range r.Things {
+		if th.By == value {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (r *registry) onHolds(c call, at pair) string {

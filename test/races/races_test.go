@@ -132,6 +132,8 @@ func calls(actions []string) *rapid.Generator[call] {
 			c.X, c.N, c.By = some(thingNames), rapid.IntRange(0, 3).Draw(rt, "expected"), "own"
 		case "DeleteThing":
 			c.X, c.N = some(thingNames), rapid.IntRange(0, 2).Draw(rt, "expected")
+		case "ListThings":
+			c.By = "setup"
 		case "DescribeThing", "ListThingPrincipals":
 			c.X = some(thingNames)
 		case "AttachThingPrincipal", "DetachThingPrincipal":
@@ -173,9 +175,9 @@ func calls(actions []string) *rapid.Generator[call] {
 
 // families are the actions that touch the same records.
 var families = [][]string{
-	{"CreateThing", "UpdateThing", "DeleteThing", "DescribeThing", "AttachThingPrincipal", "DetachThingPrincipal", "ListThingPrincipals"},
+	{"CreateThing", "UpdateThing", "DeleteThing", "DescribeThing", "ListThings", "AttachThingPrincipal", "DetachThingPrincipal", "ListThingPrincipals"},
 	{"UpdateCertificate", "DeleteCertificate", "DescribeCertificate", "AttachThingPrincipal", "DetachThingPrincipal", "AttachPolicy", "DetachPolicy", "ListAttachedPolicies"},
 	{"CreatePolicy", "CreatePolicyVersion", "DeletePolicyVersion", "ListPolicyVersions", "DeletePolicy", "AttachPolicy", "DetachPolicy"},
 	{"CreateThingGroup", "DeleteThingGroup", "AddThingToThingGroup", "RemoveThingFromThingGroup", "ListThingsInThingGroup", "CreateThing", "DeleteThing", "AttachPolicy"},
-	{"CreateBillingGroup", "DeleteBillingGroup", "AddThingToBillingGroup", "RemoveThingFromBillingGroup", "CreateThing", "UpdateThing", "DeleteThing", "DescribeThing"},
+	{"CreateBillingGroup", "DeleteBillingGroup", "AddThingToBillingGroup", "RemoveThingFromBillingGroup", "CreateThing", "UpdateThing", "DeleteThing", "DescribeThing", "ListThings"},
 }

@@ -127,7 +127,7 @@ type answer struct {
 	PolicyVersionID  string `json:"policyVersionId"`
 	PolicyVersions   []struct{ VersionID string }
 	Policies         []struct{ PolicyName string }
-	Things           []string
+	Things           []any                   // names, or objects that have one
 	Certificate      struct{ Status string } `json:"certificateDescription"`
 }
 
@@ -152,6 +152,8 @@ func (a *account) request(c call) request {
 		return request{method: "GET", path: "/things/" + c.X, read: func(got answer) string {
 			return fmt.Sprintf("%+v", thing{got.Attributes["by"], got.BillingGroupName, got.Version})
 		}}
+	case "ListThings":
+		return request{method: "GET", path: "/things", query: url.Values{"attributeName": {"by"}, "attributeValue": {c.By}}, read: readNames}
 	case "AttachThingPrincipal":
 		return request{method: "PUT", path: "/things/" + c.X + "/principals", principal: a.target(c.Y), query: url.Values{"thingPrincipalType": {c.By}}}
 	case "DetachThingPrincipal":
@@ -229,6 +231,14 @@ func (a *account) short(principals []string) string {
 		}
 	}
 	return fmt.Sprint(out)
+}
+
+func readNames(got answer) string {
+	names := []string{}
+	for _, th := range got.Things {
+		names = append(names, fmt.Sprint(th.(object)["thingName"]))
+	}
+	return fmt.Sprint(names)
 }
 
 func readVersions(got answer) string {
