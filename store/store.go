@@ -34,6 +34,9 @@ type Tx interface {
 	attempts.Store
 	audit.Store
 
+	// Link gives one link; fault.Missing if the two are not tied.
+	Link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (ref.Link, error)
+
 	// Document, PutDocument, DeleteDocument and ListDocuments keep registry
 	// resources that nothing queries by content. Document answers
 	// fault.Missing when there is none. Lists are ordered by name.

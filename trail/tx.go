@@ -6,7 +6,6 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
-	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/templates"
@@ -125,25 +124,10 @@ func (tx *Tx) DeleteClaim(ctx context.Context, t arn.Tenant, id arn.CertID) erro
 	return tx.Tx.DeleteClaim(ctx, t, id)
 }
 
-// link reads a link by its right end, which has few: a target its policies, a
-// principal its things, a thing its groups.
 func (tx *Tx) link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) error {
 	return tx.touch(ctx, place{t, string(k), left, right}, func(ctx context.Context) (any, error) {
-		for p := ref.All; ; {
-			links, next, err := tx.Lefts(ctx, t, k, right, p)
-			if err != nil {
-				return nil, err
-			}
-			for _, l := range links {
-				if l.Left == left {
-					return linkView{l.Data, l.Created}, nil
-				}
-			}
-			if next == "" {
-				return nil, fault.New(fault.Missing, "The link does not exist.")
-			}
-			p.After = next
-		}
+		l, err := tx.Link(ctx, t, k, left, right)
+		return linkView{l.Data, l.Created}, err
 	})
 }
 

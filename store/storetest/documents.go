@@ -193,6 +193,20 @@ func links(t *testing.T, open Open) {
 			if err != nil {
 				return err
 			}
+			one, err := tx.Link(ctx, arn.Default, ref.ThingPrincipal, first.Left, first.Right)
+			same(t, one, first)
+			if err != nil {
+				return err
+			}
+			for _, c := range []struct {
+				t           arn.Tenant
+				k           ref.Kind
+				left, right string
+			}{{elsewhere, ref.ThingPrincipal, first.Left, first.Right}, {arn.Default, ref.GroupThing, first.Left, first.Right}, {arn.Default, ref.ThingPrincipal, first.Right, first.Left}} {
+				if _, err := tx.Link(ctx, c.t, c.k, c.left, c.right); !fault.Is(err, fault.Missing) {
+					t.Errorf("%+v: got %v", c, err)
+				}
+			}
 			rights, _, err := tx.Rights(ctx, arn.Default, ref.ThingPrincipal, first.Left, ref.All)
 			same(t, rights, []ref.Link{first})
 			return err

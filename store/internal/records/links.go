@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -19,6 +20,19 @@ func (tx *Tx) DropLink(ctx context.Context, t arn.Tenant, k ref.Kind, left, righ
 	n, err := tx.exec(ctx, "DELETE FROM links WHERE tenant = $1 AND kind = $2 AND left_end = $3 AND right_end = $4",
 		t.String(), string(k), left, right)
 	return n > 0, err
+}
+
+// Link gives one link.
+func (tx *Tx) Link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (ref.Link, error) {
+	l := ref.Link{Left: left, Right: right}
+	var created int64
+	found, err := tx.get(ctx, "SELECT data, created FROM links WHERE tenant = $1 AND kind = $2 AND left_end = $3 AND right_end = $4",
+		[]any{t.String(), string(k), left, right}, &l.Data, &created)
+	if err == nil && !found {
+		err = fault.New(fault.Missing, "%s and %s are not tied together.", arn.Clip(left, 256), arn.Clip(right, 256))
+	}
+	l.Created = moment(created)
+	return l, err
 }
 
 // Lefts gives what is tied to the right name, ordered by the left one.
