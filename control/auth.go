@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // getCallerIdentity is the one action that needs no tenant, only a key: tools
@@ -40,7 +41,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c *Call) err
 	if c.Action == getCallerIdentity {
 		return nil
 	}
-	return s.admit(ctx, c)
+	return s.admit(trail.With(ctx, cause(r, c)), c)
 }
 
 func (s *Server) key(ctx context.Context, id string) (key *tenants.AccessKey, err error) {

@@ -10,8 +10,11 @@ import (
 	"testing"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/audit"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/things"
 )
 
 // placeVariable names the database in the environment of a child process.
@@ -34,17 +37,24 @@ func Main(tests func() int, open func(place string) (store.DB, error)) {
 // callerStride keeps the numbers of writeForever's callers apart.
 const callerStride = 1_000_000
 
-// writeForever has eight callers store a thing and its certificate in one
-// Update each, and says the name of each thing when it was acknowledged.
+// writeForever has eight callers store a thing, its certificate and its audit
+// record in one Update each, and says the name of each thing when it was
+// acknowledged. A ninth seals the records.
 func writeForever(db store.DB) {
-	together(8, func(i int) {
+	together(9, func(i int) {
+		if i == 8 {
+			sealForever(db)
+		}
 		for j := 0; ; j++ {
 			n := i*callerStride + j
 			err := db.Update(context.Background(), func(ctx context.Context, tx tx) error {
 				if err := insert(ctx, tx, fmt.Sprint(n)); err != nil {
 					return err
 				}
-				return tx.InsertCertificate(ctx, certificate(n))
+				if err := tx.InsertCertificate(ctx, certificate(n)); err != nil {
+					return err
+				}
+				return tx.AppendAudit(ctx, auditRecord(arn.Default, n))
 			})
 			if err != nil {
 				fmt.Println(err)
@@ -53,6 +63,30 @@ func writeForever(db store.DB) {
 			os.Stdout.WriteString(fmt.Sprintf("stored %d\n", n)) // one write, so that no line is torn
 		}
 	})
+}
+
+func sealForever(db store.DB) {
+	for {
+		var (
+			from    audit.Head
+			entries []audit.Entry
+		)
+		err := db.View(context.Background(), func(ctx context.Context, tx tx) (err error) {
+			if from, err = tx.AuditHead(ctx); err != nil {
+				return err
+			}
+			entries, err = tx.UnsealedAudit(ctx, 5)
+			return err
+		})
+		if err == nil {
+			to := audit.Chain(from, entries)
+			err = db.Update(context.Background(), func(ctx context.Context, tx tx) error { return tx.SealAudit(ctx, from, to, entries) })
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
 }
 
 // Killed kills a process in the midst of its commits to a fresh place, and
@@ -84,6 +118,23 @@ func Killed(t *testing.T, place string, open func(place string) (store.DB, error
 		}
 		return nil
 	})
+	afterwards(t, db)
+}
+
+// afterwards asserts that every thing has its record and no record is without
+// one, and that the chain goes on from where it was.
+func afterwards(t *testing.T, db store.DB) {
+	t.Helper()
+	made := walk(t, db, ref.Page{Limit: 1000}, nil, func(ctx context.Context, tx tx, p ref.Page) ([]*things.Thing, string, error) {
+		return tx.ListThings(ctx, arn.Default, things.Filter{}, p)
+	})
+	soundAudit(t, db)
+	for _, _, waiting := chained(t, db); len(waiting) > 0; _, _, waiting = chained(t, db) {
+		sealAudit(t, db)
+	}
+	if n := soundAudit(t, db); n != int64(len(made)) {
+		t.Errorf("%d things were made, and %d records tell of it", len(made), n)
+	}
 }
 
 // killWriter starts a child that writes, kills it after some acknowledgements
