@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
@@ -58,6 +59,9 @@ func (s *Server) attachPolicy(ctx context.Context, c *Call, in *policyAndTarget)
 
 func (s *Server) detachPolicy(ctx context.Context, c *Call, in *policyAndTarget) (any, error) {
 	from, err := target(c.Tenant, in.Target)
+	if fault.Is(err, fault.Missing) { // AWS's model has no ResourceNotFoundException here
+		return nil, fault.Wrap(fault.InvalidRequest, err, "Target %s belongs to another account or region.", arn.Clip(in.Target, 200))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -84,6 +84,30 @@ func TestTheSDKKnowsExceptions(t *testing.T) {
 	}
 }
 
+// What is refused because of a resource that is not there, is another account's
+// or is in the way, is refused with an exception that the operation has in AWS's
+// model: then the SDK has a type for it.
+func TestTheSDKHasATypeForEveryRefusal(t *testing.T) {
+	mail := &mailbox{}
+	s := open(t, func(c *Config) { c.Dev = true; c.Deliver = mail.deliver })
+	o := newOwner(t, s, mail, 0)
+	for i, name := range slices.Sorted(maps.Keys(samples)) {
+		t.Run(name, func(t *testing.T) {
+			stranger := fmt.Sprintf("3%011d", i)
+			own := o.fill(samples[name])
+			for _, c := range []struct{ account, input string }{
+				{stranger, own}, {stranger, strings.ReplaceAll(own, o.tenant.Account, stranger)}, {o.tenant.Account, own}, {o.tenant.Account, own},
+			} {
+				_, err := newSDK(s, c.account).do(t, name, c.input)
+				var generic *smithy.GenericAPIError
+				if errors.As(err, &generic) {
+					t.Errorf("%s is no exception of %s: %s", generic.Code, name, generic.Message)
+				}
+			}
+		})
+	}
+}
+
 // fill gives a row of the tables an account and a marker.
 func fill(input string) string {
 	return strings.NewReplacer("$account", "000000000000", "$marker", "lamp").Replace(input)
