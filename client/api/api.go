@@ -39,6 +39,9 @@ type Client struct {
 	Roots   *x509.CertPool   // who vouches for an https endpoint; nil: the system's
 	Timeout time.Duration    // of one call; default a minute
 	Now     func() time.Time // default time.Now; a signature carries the moment
+	// Pause waits before a call that was throttled is made again; default: as
+	// long as it is told, or until ctx ends.
+	Pause func(ctx context.Context, d time.Duration) error
 
 	once sync.Once
 	http *http.Client
@@ -51,17 +54,53 @@ const service = "iot"
 // is far smaller.
 const maxAnswer = 16 << 20
 
+// The pauses double from the first to the last: AWS's quotas count by the
+// second.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 2 * time.Second
+	throttled  = "ThrottlingException"
+)
+
 // Do makes one call. The path is escaped already, see Path. A body that is a
 // []byte goes out as it is and any other as JSON, nil as none; the answer is
 // decoded into out unless that is nil, and a *[]byte takes it as it came.
 //
 // What the server refuses is an *Error, a server that gives no answer an
-// *Unreachable; whether the call had its effect is then not known.
+// *Unreachable; whether the call had its effect is then not known. A call that
+// was throttled had none, and is made again, up to four times.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, header http.Header, body, out any) error {
 	payload, err := encode(body)
 	if err != nil {
 		return err
 	}
+	for wait := firstPause; ; wait *= 2 {
+		err := c.try(ctx, method, path, query, header, payload, out)
+		if !IsType(err, throttled) || wait > lastPause {
+			return err
+		}
+		if err := c.pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) pause(ctx context.Context, d time.Duration) error {
+	if c.Pause != nil {
+		return c.Pause(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// try makes the call once.
+func (c *Client) try(ctx context.Context, method, path string, query url.Values, header http.Header, payload []byte, out any) error {
 	r, err := c.request(ctx, method, path, query, header, payload)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func TestARefusalHasTypeMessageAndRequest(t *testing.T) {
 		"Slipway's envelope":     {404, "ResourceNotFoundException", `{"message":"Thing a does not exist."}`, api.Error{Type: "ResourceNotFoundException", Message: "Thing a does not exist."}},
 		"AWS's, with a URI":      {400, "InvalidRequestException:http://internal.amazon.com/x/", `{"message":"m"}`, api.Error{Type: "InvalidRequestException", Message: "m"}},
 		"a capital Message":      {403, "AccessDeniedException", `{"Message":"m"}`, api.Error{Type: "AccessDeniedException", Message: "m"}},
-		"the type in the body":   {400, "", `{"__type":"com.amazonaws.iot#ThrottlingException","message":"m"}`, api.Error{Type: "ThrottlingException", Message: "m"}},
+		"the type in the body":   {400, "", `{"__type":"com.amazonaws.iot#LimitExceededException","message":"m"}`, api.Error{Type: "LimitExceededException", Message: "m"}},
 		"a page of a proxy":      {502, "", `<html>bad gateway</html>`, api.Error{}},
 		"nothing at all":         {503, "", ``, api.Error{}},
 		"a redirect, unfollowed": {307, "", ``, api.Error{}},
@@ -312,4 +312,45 @@ func TestTheAnswerCanBeTakenAsItCame(t *testing.T) {
 	if err := c.Do(context.Background(), http.MethodPost, "/x", nil, nil, nil, &typed); err == nil {
 		t.Error("a number was taken for a string")
 	}
+}
+
+func TestAThrottledCallIsMadeAgain(t *testing.T) {
+	throttle := func(w http.ResponseWriter) {
+		w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"message":"Rate exceeded"}`)
+	}
+	var pauses []time.Duration
+	note := func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+	t.Run("until it is served, with its body", func(t *testing.T) {
+		var bodies []string
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if bodies = append(bodies, string(body)); len(bodies) < 3 {
+				throttle(w)
+			}
+		})
+		pauses, c.Pause = nil, note
+		if err := c.Do(context.Background(), http.MethodPost, "/things/a", nil, nil, map[string]string{"a": "b"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(bodies, []string{`{"a":"b"}`, `{"a":"b"}`, `{"a":"b"}`}) || len(pauses) != 2 || pauses[1] != 2*pauses[0] {
+			t.Errorf("got %q with pauses of %v", bodies, pauses)
+		}
+	})
+	t.Run("but not for ever", func(t *testing.T) {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { throttle(w) })
+		pauses, c.Pause = nil, note
+		if err := c.Do(context.Background(), http.MethodGet, "/things", nil, nil, nil, nil); !api.IsType(err, "ThrottlingException") || len(pauses) != 4 {
+			t.Errorf("got %v after %v", err, pauses)
+		}
+	})
+	t.Run("and not once the caller has left", func(t *testing.T) {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { throttle(w) })
+		ctx, leave := context.WithCancel(context.Background())
+		c.Pause = func(ctx context.Context, _ time.Duration) error { leave(); return ctx.Err() }
+		if err := c.Do(ctx, http.MethodGet, "/things", nil, nil, nil, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

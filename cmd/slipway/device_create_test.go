@@ -41,7 +41,7 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.ReverseProxy.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	}
-	w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
+	w.Header().Set("X-Amzn-Errortype", "LimitExceededException")
 	w.WriteHeader(http.StatusBadRequest)
 }
 

@@ -37,7 +37,7 @@ func elsewhere(t *testing.T) {
 func TestTheExitCodeSaysWhoseFaultItWas(t *testing.T) {
 	elsewhere(t)
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
+		w.Header().Set("X-Amzn-Errortype", "LimitExceededException")
 		w.WriteHeader(http.StatusBadRequest)
 	}))
 	t.Cleanup(refusing.Close)
@@ -54,7 +54,7 @@ func TestTheExitCodeSaysWhoseFaultItWas(t *testing.T) {
 		"a verb that does not exist is a usage": {[]string{"template", "dance"}, exitUsage, ""},
 		"a number out of bounds is a usage":     {[]string{"trace", "--last", "0"}, exitUsage, ""},
 		"a function that cannot be is a usage":  {[]string{"function", "add", "x", "--url", "http://a.example"}, exitUsage, ""},
-		"a server's no is a refusal":            {[]string{"device", "list", "--endpoint-url", refusing.URL}, exitRefused, "class: ThrottlingException"},
+		"a server's no is a refusal":            {[]string{"device", "list", "--endpoint-url", refusing.URL}, exitRefused, "class: LimitExceededException"},
 		"no server at all is unreachable":       {[]string{"device", "list"}, exitUnreachable, ""},
 		"a silent server is unreachable":        {[]string{"device", "list", "--endpoint-url", "http://127.0.0.1:1"}, exitUnreachable, ""},
 	}
