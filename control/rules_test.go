@@ -78,7 +78,7 @@ func TestTopicRules(t *testing.T) {
 		}
 	}
 	t.Run("a name is taken once", func(t *testing.T) {
-		refused(t, create("one", "SELECT 1"), "ResourceAlreadyExistsException", "Rule with given name already exists")
+		refused(t, create("one", "SELECT 1 FROM 'a'"), "ResourceAlreadyExistsException", "Rule with given name already exists")
 	})
 	t.Run("what is left out has AWS's defaults", func(t *testing.T) {
 		got := must(c.GetTopicRule(ctx, &iot.GetTopicRuleInput{RuleName: aws.String("one")}))(t)
@@ -149,7 +149,7 @@ func TestTopicRules(t *testing.T) {
 		none := aws.String("none")
 		_, err := c.GetTopicRule(ctx, &iot.GetTopicRuleInput{RuleName: none})
 		refused(t, err, "UnauthorizedException", "Access to topic rule 'none' was denied")
-		_, err = c.ReplaceTopicRule(ctx, &iot.ReplaceTopicRuleInput{RuleName: none, TopicRulePayload: lambdaRule("SELECT 1")})
+		_, err = c.ReplaceTopicRule(ctx, &iot.ReplaceTopicRuleInput{RuleName: none, TopicRulePayload: lambdaRule("SELECT 1 FROM 'a'")})
 		refused(t, err, "UnauthorizedException", "'none'")
 		_, err = c.EnableTopicRule(ctx, &iot.EnableTopicRuleInput{RuleName: none})
 		refused(t, err, "UnauthorizedException", "'none'")
@@ -159,17 +159,17 @@ func TestTopicRules(t *testing.T) {
 		refused(t, err, "UnauthorizedException", "'two'")
 	})
 	for name, tc := range map[string]struct{ target, body, header, say string }{
-		"a name with a hyphen":          {"/rules/a-b", `{"sql":"s","actions":[]}`, "", `ruleName`},
+		"a name with a hyphen":          {"/rules/a-b", `{"sql":"SELECT * FROM 'a'","actions":[]}`, "", `ruleName`},
 		"a rule without sql":            {"/rules/a", `{"actions":[]}`, "", `'topicRulePayload.sql' failed to satisfy constraint: Member must not be null`},
-		"eleven actions":                {"/rules/a", `{"sql":"s","actions":[{},{},{},{},{},{},{},{},{},{},{}]}`, "", `less than or equal to 10`},
-		"an action of no kind":          {"/rules/a", `{"sql":"s","actions":[{"unheard":{}}]}`, "", `actions[0]: expected exactly one action`},
-		"an action of two kinds":        {"/rules/a", `{"sql":"s","actions":[{"lambda":{"functionArn":"f"},"sqs":{"roleArn":"r","queueUrl":"q"}}]}`, "", `actions[0]`},
-		"an error action of no kind":    {"/rules/a", `{"sql":"s","actions":[],"errorAction":{}}`, "", `errorAction`},
-		"an action without its members": {"/rules/a", `{"sql":"s","actions":[{"lambda":{}}]}`, "", `'topicRulePayload.actions.1.member.lambda.functionArn'`},
-		"an unknown version of the SQL": {"/rules/a", `{"sql":"s","actions":[],"awsIotSqlVersion":"2020-01-01"}`, "", `awsIotSqlVersion`},
-		"tags that are none":            {"/rules/a", `{"sql":"s","actions":[]}`, "a=%zz", `tags`},
-		"a tag that stands twice":       {"/rules/a", `{"sql":"s","actions":[]}`, "a=1&a=2", `stands twice`},
-		"a tag of AWS's":                {"/rules/a", `{"sql":"s","actions":[]}`, "aws:a=1", `reserved`},
+		"eleven actions":                {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[{},{},{},{},{},{},{},{},{},{},{}]}`, "", `less than or equal to 10`},
+		"an action of no kind":          {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[{"unheard":{}}]}`, "", `actions[0]: expected exactly one action`},
+		"an action of two kinds":        {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[{"lambda":{"functionArn":"f"},"sqs":{"roleArn":"r","queueUrl":"q"}}]}`, "", `actions[0]`},
+		"an error action of no kind":    {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[],"errorAction":{}}`, "", `errorAction`},
+		"an action without its members": {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[{"lambda":{}}]}`, "", `'topicRulePayload.actions.1.member.lambda.functionArn'`},
+		"an unknown version of the SQL": {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[],"awsIotSqlVersion":"2020-01-01"}`, "", `awsIotSqlVersion`},
+		"tags that are none":            {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[]}`, "a=%zz", `tags`},
+		"a tag that stands twice":       {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[]}`, "a=1&a=2", `stands twice`},
+		"a tag of AWS's":                {"/rules/a", `{"sql":"SELECT * FROM 'a'","actions":[]}`, "aws:a=1", `reserved`},
 	} {
 		t.Run(name+" is refused, and not stored", func(t *testing.T) {
 			a := s.sendTagged("POST", tc.target, tc.body, tc.header)

@@ -26,6 +26,7 @@ const (
 	GroupChanged       Kind = "group.changed"       // group name
 	TypeChanged        Kind = "type.changed"        // thing type name
 	TemplateChanged    Kind = "template.changed"    // template name
+	RuleChanged        Kind = "rule.changed"        // topic rule name
 	FunctionChanged    Kind = "function.changed"    // function name
 	TenantChanged      Kind = "tenant.changed"      // account; made, changed, disabled or enabled
 	KeyChanged         Kind = "key.changed"         // access key id

@@ -41,6 +41,7 @@ const (
 	AmbiguousCA             // several registered CAs may have signed the certificate
 	RegistrationCode        // the verification certificate does not carry the account's code
 	MalformedPolicy         // the policy document is not valid
+	MalformedSQL            // the SQL of a topic rule is not valid
 	Unauthenticated         // no credentials
 	UnknownKey              // no such access key
 	BadSignature            // the signature does not match, or is too old
@@ -82,6 +83,7 @@ var faces = [numKinds]Face{
 	CertificateInvalid: {400, 400, "CertificateValidationException", "InvalidCertificate", slog.LevelInfo},
 	AmbiguousCA:        {409, 409, "CertificateConflictException", "ResourceConflict", slog.LevelInfo},
 	RegistrationCode:   {400, 400, "RegistrationCodeValidationException", "InvalidCertificate", slog.LevelInfo},
+	MalformedSQL:       {400, 400, "SqlParseException", "SqlParse", slog.LevelInfo},
 	MalformedPolicy:    {400, 400, "MalformedPolicyException", "MalformedPolicy", slog.LevelInfo},
 	Unauthenticated:    {403, 403, "MissingAuthenticationTokenException", "Forbidden", slog.LevelWarn},
 	UnknownKey:         {403, 403, "UnrecognizedClientException", "Forbidden", slog.LevelWarn},

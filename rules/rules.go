@@ -2,8 +2,8 @@
 // reach: what an operator stored, checked as far as it is data.
 //
 // A rule is SQL over messages and a list of actions. Both are kept as they
-// came, so that Terraform reads back what it wrote; parsing and running them is
-// not this package's yet (hooks-and-events.md, section 7; rest-api.md, section
+// came, so that Terraform reads back what it wrote; Compile makes of them what
+// package dispatch runs (hooks-and-events.md, section 7; rest-api.md, section
 // 7.7).
 package rules
 
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 )
@@ -51,6 +52,7 @@ type Store interface {
 	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
 	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+	Emit(event.Event)
 }
 
 // Create stores a new rule; its name is taken once.
@@ -72,7 +74,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
 	if err := checkRoom(ctx, s, t); err != nil {
 		return err
 	}
-	return put(ctx, s, t, RuleDocument, r.Name, r)
+	return save(ctx, s, t, r)
 }
 
 // checkRoom holds an account to its number of rules (hooks-and-events.md,
@@ -102,13 +104,13 @@ func (r *Rule) check() error {
 			return fault.Wrap(fault.InvalidRequest, err, "actions[%d]: expected exactly one action, such as lambda or republish.", i)
 		}
 	}
-	if len(r.ErrorAction) == 0 {
-		return nil
+	if len(r.ErrorAction) > 0 {
+		if err := checkAction(r.ErrorAction); err != nil {
+			return fault.Wrap(fault.InvalidRequest, err, "errorAction: expected exactly one action, such as lambda or republish.")
+		}
 	}
-	if err := checkAction(r.ErrorAction); err != nil {
-		return fault.Wrap(fault.InvalidRequest, err, "errorAction: expected exactly one action, such as lambda or republish.")
-	}
-	return nil
+	_, err := Compile(r)
+	return err
 }
 
 // checkAction holds an action to one member, which says what it does.
@@ -143,7 +145,7 @@ func Replace(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
 		return err
 	}
 	r.Created, r.Tags = old.Created, old.Tags
-	return put(ctx, s, t, RuleDocument, r.Name, r)
+	return save(ctx, s, t, r)
 }
 
 // Enable switches a rule on or off.
@@ -153,12 +155,29 @@ func Enable(ctx context.Context, s Store, t arn.Tenant, name string, on bool) er
 		return err
 	}
 	r.Disabled = !on
-	return put(ctx, s, t, RuleDocument, name, r)
+	return save(ctx, s, t, r)
 }
 
 // Delete removes a rule; one that is not there is deleted already.
 func Delete(ctx context.Context, s Store, t arn.Tenant, name string) error {
-	return drop(ctx, s, t, RuleDocument, name)
+	if err := drop(ctx, s, t, RuleDocument, name); err != nil {
+		return err
+	}
+	changed(s, t, name)
+	return nil
+}
+
+// save stores a rule and lets those know who run it.
+func save(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
+	if err := put(ctx, s, t, RuleDocument, r.Name, r); err != nil {
+		return err
+	}
+	changed(s, t, r.Name)
+	return nil
+}
+
+func changed(s Store, t arn.Tenant, name string) {
+	s.Emit(event.Event{Kind: event.RuleChanged, Tenant: t, ID: name})
 }
 
 // Tags gives a copy of a rule's tags; no rule is fault.Missing.

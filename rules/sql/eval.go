@@ -36,7 +36,33 @@ type (
 		otherwise node
 	}
 	when struct{ is, then node }
+	// A query picks from each element of an array.
+	query struct {
+		picked
+		from, where node
+	}
 )
+
+// eval makes an array of what is picked from the elements that pass; each
+// stands where the payload stands outside.
+func (q query) eval(m *Message) Value {
+	list, ok := q.from.eval(m).([]any)
+	if !ok {
+		return Undefined
+	}
+	out := []any{}
+	for _, e := range list {
+		inner := *m
+		inner.tree, inner.read = e, true
+		if q.where != nil && truth(q.where.eval(&inner)) != true {
+			continue
+		}
+		if v := q.pick(&inner); v != Undefined {
+			out = append(out, v)
+		}
+	}
+	return out
+}
 
 // nameOf is what an item without AS is called: the member, or the function.
 func nameOf(n node) string {

@@ -86,12 +86,7 @@ func (p *parser) deeper() (back func()) {
 func (p *parser) statement() *Statement {
 	s := &Statement{}
 	p.expect("SELECT")
-	if p.is("VALUE") && !p.endsItem(p.tokens[1]) {
-		p.take()
-		s.value = p.selectable()
-	} else {
-		s.items = p.items()
-	}
+	p.what(&s.picked)
 	p.expect("FROM")
 	s.Filter = p.filter()
 	if p.accept("WHERE") {
@@ -232,7 +227,7 @@ func (p *parser) primary() node {
 	case t.kind == digits:
 		return literal{number(p.take().text)}
 	case p.accept("("):
-		n := p.expr()
+		n := p.inBrackets()
 		p.expect(")")
 		return n
 	case p.is("["):
@@ -246,6 +241,32 @@ func (p *parser) primary() node {
 	}
 	p.fail("Expected an expression, found %s.", p.found())
 	return nil
+}
+
+// inBrackets reads an expression, or a query over an array.
+func (p *parser) inBrackets() node {
+	if !p.accept("SELECT") {
+		return p.expr()
+	}
+	defer p.deeper()()
+	var q query
+	p.what(&q.picked)
+	p.expect("FROM")
+	q.from = p.expr()
+	if p.accept("WHERE") {
+		q.where = p.expr()
+	}
+	return q
+}
+
+// what reads that which stands between SELECT and FROM.
+func (p *parser) what(to *picked) {
+	if p.is("VALUE") && !p.endsItem(p.tokens[1]) {
+		p.take()
+		to.value = p.selectable()
+		return
+	}
+	to.items = p.items()
 }
 
 // reserved words name no member unless they stand after a dot.

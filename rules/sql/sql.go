@@ -15,9 +15,25 @@ import (
 // A Statement is a parsed rule.
 type Statement struct {
 	Filter string // of FROM, with MQTT's wildcards
-	items  []item
-	value  node // of SELECT VALUE; nil otherwise
-	where  node // nil: every message passes
+	picked
+	where node // nil: every message passes
+}
+
+// picked is what stands between SELECT and FROM.
+type picked struct {
+	items []item
+	value node // of SELECT VALUE; nil otherwise
+}
+
+func (p picked) pick(m *Message) Value {
+	if p.value != nil {
+		return p.value.eval(m)
+	}
+	out := map[string]any{}
+	for _, it := range p.items {
+		it.put(out, m)
+	}
+	return out
 }
 
 // An item is one part of what SELECT gives.
@@ -91,21 +107,14 @@ func (s *Statement) Run(m *Message) ([]byte, bool) {
 	if s.where != nil && truth(s.where.eval(m)) != true {
 		return nil, false
 	}
-	if s.value != nil {
-		v := s.value.eval(m)
-		if raw, ok := v.([]byte); ok {
-			return raw, true
-		}
-		return encode(v)
-	}
 	if len(s.items) == 1 && s.items[0].all {
 		return m.Payload, true
 	}
-	out := map[string]any{}
-	for _, it := range s.items {
-		it.put(out, m)
+	v := s.pick(m)
+	if raw, ok := v.([]byte); ok {
+		return raw, true
 	}
-	return encode(out)
+	return encode(v)
 }
 
 func (it item) put(out map[string]any, m *Message) {

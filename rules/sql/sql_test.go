@@ -94,7 +94,9 @@ func TestExpressions(t *testing.T) {
 		"clientid()": "n/a", "principal()": nil, "accountid()": "123456789012", "newuuid()": "uuid-1", "traceid()": "trace-1", "timestamp()": int64(1767225600123),
 		"parse_time('yyyy-MM-dd HH:mm:ss', 1767225600123)": "2026-01-01 00:00:00", "parse_time('yyyy', 'x')": nil,
 		"abs(-3)": int64(3), "floor(d)": int64(2), "ceil(d)": int64(3), "round(2.4)": int64(2),
-		"[1, n, missing]": []any{int64(1), int64(5), nil}, "{'a': n, 'b': missing}": map[string]any{"a": int64(5)},
+		"(SELECT VALUE x FROM list WHERE x = 'deep')": []any{"deep"}, "(SELECT x AS y FROM list WHERE NOT isUndefined(x))": []any{map[string]any{"y": "deep"}},
+		"(SELECT VALUE * FROM n)": nil,
+		"[1, n, missing]":         []any{int64(1), int64(5), nil}, "{'a': n, 'b': missing}": map[string]any{"a": int64(5)},
 	} {
 		e, err := sql.ParseExpr(expr)
 		if err != nil {
