@@ -15,7 +15,7 @@ import (
 // a URL with the keys of the usual AWS environment, or a server's data folder.
 // A flag beats the environment, and that beats the folder of this directory.
 type target struct {
-	EndpointURL string `name:"endpoint-url" help:"Control plane to speak to; else $$AWS_ENDPOINT_URL_IOT or $$AWS_ENDPOINT_URL, with $$AWS_ACCESS_KEY_ID and its siblings." placeholder:"URL" group:"Server" xor:"server"`
+	EndpointURL string `name:"endpoint-url" help:"Control plane to speak to; else $$AWS_ENDPOINT_URL_IOT or $$AWS_ENDPOINT_URL, with $$AWS_ACCESS_KEY_ID and its siblings, or what $$AWS_PROFILE says." placeholder:"URL" group:"Server" xor:"server"`
 	Data        string `help:"Data folder of a server on this machine; else $$SLIPWAY_DATA, else ./slipway-data." placeholder:"DIR" group:"Server" xor:"server"`
 	Passphrase  string `help:"Unlocks the keys in --data; better given by environment." env:"SLIPWAY_PASSPHRASE" group:"Server"`
 	Region      string `help:"Region of the account; us-east-1 unless the AWS environment says otherwise." placeholder:"NAME" group:"Server"`
@@ -38,26 +38,34 @@ func (t *target) connect() (*plane, error) {
 			return t.remote(endpoint, "$"+name)
 		}
 	}
+	if endpoint := currentProfile().endpoint(); endpoint != "" && os.Getenv("AWS_PROFILE") != "" {
+		return t.remote(endpoint, "$AWS_PROFILE")
+	}
 	if data := os.Getenv("SLIPWAY_DATA"); data != "" {
 		return t.local(data, "$SLIPWAY_DATA")
 	}
 	p, err := t.local(defaultData, defaultData)
 	var gone unreachable
 	if errors.As(err, &gone) {
-		return nil, unreachable{fmt.Errorf("%w.\nTried: --endpoint-url and --data (not given), $AWS_ENDPOINT_URL_IOT, $AWS_ENDPOINT_URL and $SLIPWAY_DATA (not set), then %s. For an account on AWS: --endpoint-url https://iot.REGION.amazonaws.com", err, defaultData)}
+		return nil, unreachable{fmt.Errorf("%w.\nTried: --endpoint-url and --data (not given), $AWS_ENDPOINT_URL_IOT, $AWS_ENDPOINT_URL and $SLIPWAY_DATA (not set), $AWS_PROFILE (no endpoint_url), then %s. For an account on AWS: --endpoint-url https://iot.REGION.amazonaws.com", err, defaultData)}
 	}
 	return p, err
 }
 
-// remote is a control plane by URL, with the keys of the environment.
+// remote is a control plane by URL, with the keys of the environment, else of
+// the profile.
 func (t *target) remote(endpoint, from string) (*plane, error) {
-	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+	settings := currentProfile()
+	id, secret, token := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")
 	if id == "" || secret == "" {
-		return nil, usageError{fmt.Errorf("%s names %s, which needs $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY: set them with `slipway env`, or from a profile with `aws configure export-credentials --format env`", from, endpoint)}
+		id, secret, token = settings["aws_access_key_id"], settings["aws_secret_access_key"], settings["aws_session_token"]
+	}
+	if id == "" || secret == "" {
+		return nil, usageError{fmt.Errorf("%s names %s, which needs $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY, or a profile that holds both: set them with `slipway env`, or from a profile of another kind with `aws configure export-credentials --format env`", from, endpoint)}
 	}
 	c := &api.Client{
-		Endpoint: endpoint, Region: t.remoteRegion(endpoint),
-		AccessKeyID: id, Secret: secret, SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
+		Endpoint: endpoint, Region: t.remoteRegion(endpoint, settings["region"]),
+		AccessKeyID: id, Secret: secret, SessionToken: token,
 	}
 	roots := t.RootCA
 	if roots == "" {
@@ -68,12 +76,12 @@ func (t *target) remote(endpoint, from string) (*plane, error) {
 
 var awsHost = regexp.MustCompile(`^https://iot(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.`)
 
-func (t *target) remoteRegion(endpoint string) string {
+func (t *target) remoteRegion(endpoint, settled string) string {
 	named := ""
 	if m := awsHost.FindStringSubmatch(endpoint); m != nil {
 		named = m[1]
 	}
-	for _, region := range []string{t.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), named} {
+	for _, region := range []string{t.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), settled, named} {
 		if region != "" {
 			return region
 		}

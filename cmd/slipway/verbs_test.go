@@ -27,9 +27,11 @@ func command(args ...string) (code int, stdout, stderr string) {
 func elsewhere(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"SLIPWAY_DATA", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IOT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"} {
+	for _, name := range []string{"SLIPWAY_DATA", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IOT", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
+	t.Setenv("AWS_CONFIG_FILE", "no-config")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "no-credentials")
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKID")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "a secret that is long enough")
 }
