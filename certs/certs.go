@@ -37,6 +37,7 @@ const (
 	FromClaim  Origin = "claim"    // made by `slipway claim new`
 	FromUser   Origin = "trusted"  // temporary claim of CreateProvisioningClaim
 	Registered Origin = "register" // brought along, signed elsewhere
+	Arrived    Origin = "arrive"   // signed elsewhere, registered when it connected
 )
 
 // A Certificate is one registered device certificate.

@@ -131,6 +131,11 @@ func Signers(ctx context.Context, s Store, t arn.Tenant, leaf *x509.Certificate)
 	if err != nil {
 		return nil, err
 	}
+	return signersAmong(named, leaf)
+}
+
+// signersAmong leaves out those that only have the name.
+func signersAmong(named []*Authority, leaf *x509.Certificate) ([]*Authority, error) {
 	var signers []*Authority
 	for _, a := range named {
 		ca, err := Read("CA certificate "+string(a.ID), a.PEM)

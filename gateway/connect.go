@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -31,12 +32,13 @@ func (s *session) connect(p *mqtt.Connect) string {
 		return s.refuseFor("sni", err)
 	}
 	s.g.hub.watch(s) // before the status is read: see hub
-	var granted *rights
-	epoch := s.g.recent.now()
-	err := s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		granted, err = s.identify(ctx, tx, epoch, p)
-		return err
-	})
+	granted, err := s.judge(p)
+	if errors.Is(err, errArrives) {
+		if why := s.arrive(); why != "" {
+			return why
+		}
+		granted, err = s.judge(p)
+	}
 	switch why := s.ended.Load(); {
 	case why != nil: // cut while its status was read
 		return s.refuseConnect(mqtt.NotAuthorized, "certificate", *why)
@@ -54,7 +56,11 @@ func (s *session) connect(p *mqtt.Connect) string {
 			return s.refuseConnect(code, "policy", why)
 		}
 	}
-	return s.enter(p)
+	why := s.enter(p)
+	if s.arrived {
+		s.record()
+	}
+	return why
 }
 
 func (s *session) stage(name string) (done func()) {
@@ -141,17 +147,34 @@ func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {
 	return c, err
 }
 
+// judge reads what the device is and may do.
+func (s *session) judge(p *mqtt.Connect) (granted *rights, err error) {
+	epoch := s.g.recent.now()
+	err = s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		granted, err = s.identify(ctx, tx, epoch, p)
+		return err
+	})
+	return granted, err
+}
+
+// errArrives is the cause when a certificate is not registered, or waits since
+// it connected first: its CA may say what becomes of it (arrive.go).
+var errArrives = errors.New("gateway: the certificate connects before it is known")
+
 // identify reads, in one snapshot, everything that decides what the device is
 // and may do. An error refuses; its sentence says why.
 func (s *session) identify(ctx context.Context, tx store.Tx, epoch uint64, p *mqtt.Connect) (*rights, error) {
 	c, err := tx.Certificate(ctx, s.tenant, s.certID)
 	if fault.Is(err, fault.Missing) {
-		return nil, fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s, which the server name (SNI) picked. Register it there, or connect with a certificate of that account.", s.certID, s.tenant.Account, s.tenant.Region)
+		return nil, fault.Wrap(fault.Refused, errArrives, "Certificate %s is not registered in account %s, region %s.", s.certID, s.tenant.Account, s.tenant.Region)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.cert = c
+	if c.Awaits() {
+		return nil, fault.Wrap(fault.Refused, errArrives, "Certificate %s is PENDING_ACTIVATION since it first connected.", s.certID)
+	}
 	if why := usable(c, s.g.Now()); why != "" {
 		return nil, fault.New(fault.Refused, "%s", why)
 	}

@@ -15,6 +15,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -46,11 +47,13 @@ type Names interface {
 	Tenants() []arn.Tenant
 }
 
-// Provisioner is the use case behind the reserved topics.
+// Provisioner is the use case behind the reserved topics, and behind the first
+// CONNECT of a certificate that is not known yet.
 type Provisioner interface {
 	CreateKeys(ctx context.Context, who provision.Caller) (*wire.CreateAnswer, error)
 	CreateFromCSR(ctx context.Context, who provision.Caller, csr []byte) (*wire.CreateAnswer, error)
 	RegisterThing(ctx context.Context, who provision.Caller, template string, req wire.RegisterRequest) (*wire.RegisterAnswer, error)
+	JustInTime(ctx context.Context, who provision.Caller, leaf *x509.Certificate) (*provision.Arrival, error)
 }
 
 // Journal keeps attempts.
@@ -71,12 +74,15 @@ type Config struct {
 	Listener  func(context.Context, Message)
 	Names     Names
 	Provision Provisioner
-	Journal   Journal
-	Limits    Limits
-	Now       func() time.Time
-	Rand      io.Reader
-	Log       *slog.Logger
-	Metrics   *metrics.Metrics
+	// JITPInline admits a device at the very CONNECT at which it was
+	// provisioned just in time. AWS closes that connection.
+	JITPInline bool
+	Journal    Journal
+	Limits     Limits
+	Now        func() time.Time
+	Rand       io.Reader
+	Log        *slog.Logger
+	Metrics    *metrics.Metrics
 }
 
 // Gateway serves devices.

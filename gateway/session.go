@@ -68,6 +68,7 @@ type session struct {
 	endOnce sync.Once
 	ended   atomic.Pointer[string] // why, once end was called
 	passed  bool                   // CONNECT was accepted; fixed before CONNACK
+	arrived bool                   // a thing came of CONNECT, accepted or not
 	cause   string                 // of a refused CONNECT: alike attempts are folded
 }
 
@@ -233,7 +234,7 @@ func (s *session) journal(why string) {
 	s.g.Metrics.Attempt(a.Door, string(a.Outcome))
 	switch {
 	case !keep:
-	case s.passed:
+	case s.passed || s.arrived:
 		s.g.Journal.Record(a)
 	case s.cert != nil:
 		s.g.Journal.Fold(string(s.certID), a.Reason, a)

@@ -11,39 +11,58 @@ import (
 // wrong, whatever is deleted and made anew under an old name.
 type bodies struct {
 	mu sync.Mutex
-	m  map[string]*templates.Template
+	m  map[bodyKey]*templates.Template
+}
+
+type bodyKey struct {
+	text string
+	kind templates.Kind
 }
 
 // maxBodies bounds the cache; when it is full it starts anew.
 const maxBodies = 1024
 
-// get gives the record's default version, parsed.
+// get gives the record's default version, parsed as a fleet template.
 func (b *bodies) get(r *templates.Record) (*templates.Template, error) {
-	v := r.Version(r.Default)
-	if v == nil {
-		return nil, fault.New(fault.Internal, "Template %s has no default version.", r.Name)
+	v, err := current(r)
+	if err != nil {
+		return nil, err
 	}
-	if t := b.find(v.Body); t != nil {
+	return b.parse(v.Body, templates.Fleet)
+}
+
+// current is the record's default version.
+func current(r *templates.Record) (*templates.VersionRecord, error) {
+	if v := r.Version(r.Default); v != nil {
+		return v, nil
+	}
+	return nil, fault.New(fault.Internal, "Template %s has no default version.", r.Name)
+}
+
+// parse gives the text as a template of the kind.
+func (b *bodies) parse(text string, kind templates.Kind) (*templates.Template, error) {
+	k := bodyKey{text, kind}
+	if t := b.find(k); t != nil {
 		return t, nil
 	}
-	t, err := templates.Parse([]byte(v.Body), templates.Fleet)
+	t, err := templates.Parse([]byte(text), kind)
 	if err == nil {
-		b.keep(v.Body, t)
+		b.keep(k, t)
 	}
 	return t, err
 }
 
-func (b *bodies) find(body string) *templates.Template {
+func (b *bodies) find(k bodyKey) *templates.Template {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.m[body]
+	return b.m[k]
 }
 
-func (b *bodies) keep(body string, t *templates.Template) {
+func (b *bodies) keep(k bodyKey, t *templates.Template) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.m == nil || len(b.m) >= maxBodies {
-		b.m = map[string]*templates.Template{}
+		b.m = map[bodyKey]*templates.Template{}
 	}
-	b.m[body] = t
+	b.m[k] = t
 }

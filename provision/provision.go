@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/internal/metrics"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // Functions finds a function of a tenant by its Lambda ARN.
@@ -40,8 +41,12 @@ type Service struct {
 	Rand     io.Reader
 	Log      *slog.Logger
 	Metrics  *metrics.Metrics // may be nil
+	// Profile is that of accounts without one of their own: whether AWS's
+	// quota of certificates that register by connecting holds. Empty: none.
+	Profile tenants.Profile
 
 	parsed     bodies
+	arrivals   arrivals
 	validities validities
 }
 

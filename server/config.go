@@ -45,6 +45,9 @@ type Config struct {
 	// Profile is that of accounts without one of their own: aws holds them to
 	// AWS's requests a second. Default none.
 	Profile tenants.Profile
+	// JITPInline admits a device at the very CONNECT at which it was provisioned
+	// just in time; AWS closes that connection, and the device comes again.
+	JITPInline bool
 	// AdminKeyID and AdminSecret are the first admin's access key; empty: one
 	// is made at the first start.
 	AdminKeyID, AdminSecret string

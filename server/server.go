@@ -197,7 +197,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.provision, s.issuer = s.provisioner(s.bare), s.provisioner(s.db)
 	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
 	s.gateway = gateway.New(gateway.Config{
-		DB: watched{s.bare, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits,
+		DB: watched{s.bare, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
@@ -209,7 +209,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 func (s *Server) provisioner(db store.DB) *provision.Service {
 	return &provision.Service{
 		DB: db, CA: s.ca, Keys: s.keys, Functions: s.functions, Reserved: s.hosts.Reserved,
-		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics, Profile: s.cfg.Profile,
 	}
 }
 

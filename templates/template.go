@@ -76,20 +76,6 @@ const (
 // certificate at hand.
 const CertificateID = "AWS::IoT::Certificate::Id"
 
-// isSubject says whether name is one of the parts of the certificate's subject
-// that a JITP template can learn (templates.md, section 6).
-func isSubject(name string) bool {
-	part, ok := strings.CutPrefix(name, "AWS::IoT::Certificate::")
-	if !ok {
-		return false
-	}
-	switch part {
-	case "CommonName", "SerialNumber", "Country", "Organization", "OrganizationalUnit", "StateName", "DistinguishedNameQualifier":
-		return true
-	}
-	return false
-}
-
 // supplies says whether the service can supply name to a template of kind k.
 func (k Kind) supplies(name string) bool {
 	return k.atHand() && name == CertificateID || k == JITP && isSubject(name)

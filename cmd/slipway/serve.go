@@ -27,6 +27,7 @@ type serveCmd struct {
 	Host        []string        `help:"Name or IP address that devices use, first the one that DescribeEndpoint tells them; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
 	Dev         bool            `help:"Take any access key. Refused off loopback." env:"SLIPWAY_DEV"`
 	Profile     string          `help:"aws holds accounts without a profile of their own to AWS's requests a second; none does not." enum:"aws,none" default:"none" env:"SLIPWAY_PROFILE"`
+	JITPInline  bool            `name:"jitp-inline" help:"Admit a device at the very CONNECT at which it was provisioned just in time; AWS closes that one." env:"SLIPWAY_JITP_INLINE"`
 	AdminKeyID  string          `name:"admin-key-id" help:"Take this access key for the first admin." env:"SLIPWAY_ADMIN_KEY_ID"`
 	AdminSecret string          `help:"The secret of --admin-key-id; better given by environment." env:"SLIPWAY_ADMIN_SECRET"`
 	Passphrase  string          `help:"Unlocks the keys in --data; better given by environment." env:"SLIPWAY_PASSPHRASE"`
@@ -44,7 +45,7 @@ type serveCmd struct {
 func (c *serveCmd) config(s streams) server.Config {
 	return server.Config{
 		Data: c.Data, Store: c.Store, MQTT: c.MQTT, ALPN: c.ALPN, Control: c.Control, Hosts: c.Host,
-		Dev: c.Dev, Profile: tenants.Profile(c.Profile), AdminKeyID: c.AdminKeyID, AdminSecret: c.AdminSecret, Passphrase: c.Passphrase, Pool: c.Pool,
+		Dev: c.Dev, Profile: tenants.Profile(c.Profile), JITPInline: c.JITPInline, AdminKeyID: c.AdminKeyID, AdminSecret: c.AdminSecret, Passphrase: c.Passphrase, Pool: c.Pool,
 		Limits: gateway.Limits{Handshake: c.Handshake, Connections: c.Connections, Strangers: c.Strangers, Failures: c.Failures, Burst: c.Burst},
 		Log:    c.logger(s),
 	}

@@ -18,3 +18,23 @@ var Points = []string{
 	"register.applied",  // on disk, not yet answered
 	"register.answered", // the answer is queued
 }
+
+// JustInTime lists those that a certificate passes which connects before it is
+// known, by its door, in order (docs/flows/jitp.md and docs/flows/jitr.md).
+var JustInTime = map[string][]string{
+	"jitp": {
+		"arrive.found",       // its CA is known, nothing is written
+		"arrive.registering", // inside the transaction that registers it
+		"arrive.registered",  // PENDING_ACTIVATION, on disk
+		"jitp.planned",       // the template is rendered
+		"jitp.applying",      // inside the transaction, everything written
+		"jitp.applied",       // on disk, not yet announced; the connection still stands
+		"arrive.announced",   // the event was published
+	},
+	"jitr": {
+		"arrive.found",
+		"arrive.registering",
+		"arrive.registered",
+		"arrive.announced",
+	},
+}
