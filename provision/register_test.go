@@ -121,7 +121,7 @@ func TestAllOrNothing(t *testing.T) {
 			world: func(ctx context.Context, tx store.Tx, id arn.CertID) error {
 				return policy.Attach(ctx, tx, arn.Default, "device", arn.Default.Cert(id), time.Now())
 			}},
-		{say: "more attributes than a thing without a type has", body: body(`,"AttributePayload":{"a":"1","b":"2","c":"3","d":"4"}`), kind: fault.InvalidParameters, text: "at most 3"},
+		{say: "more attributes than a thing without a type has", body: body(`,"AttributePayload":{"a":"1","b":"2","c":"3","d":"4"}`), kind: fault.InvalidRequest, text: "the limit is 3"},
 		{say: "a policy document that is none", kind: fault.MalformedPolicy, text: "",
 			body: strings.Replace(body(""), `"PolicyName":"device"`, `"PolicyDocument":"{\"Version\":\"2012-10-17\"}"`, 1)},
 		{say: "other attributes than the thing has", body: body(attributes), kind: fault.Conflict, text: "lamp-1 has serial=other",

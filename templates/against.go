@@ -37,7 +37,8 @@ type ThingChange struct {
 // (templates.md, section 2.4). It is pure.
 //
 // Its errors are Conflict, if a setting is FAIL, or if there is none and the
-// values differ; and InvalidParameters, if the result breaks a limit.
+// values differ. Limits are the account's: whoever carries the change out meets
+// them.
 func (p *ThingPlan) Against(old *Existing) (ThingChange, error) {
 	d := &difference{plan: p, old: old}
 	if old == nil {
@@ -45,7 +46,7 @@ func (p *ThingPlan) Against(old *Existing) (ThingChange, error) {
 		d.change.Create = true
 		d.say("Thing %s is created.", p.Name)
 	}
-	for _, step := range []func() error{d.compareType, d.compareAttributes, d.checkAttributes, d.compareGroups, d.compareBilling} {
+	for _, step := range []func() error{d.compareType, d.compareAttributes, d.compareGroups, d.compareBilling} {
 		if err := step(); err != nil {
 			return ThingChange{}, err
 		}
@@ -166,29 +167,6 @@ func (d *difference) sayAttribute(name string, old, want map[string]string) {
 	}
 }
 
-// checkAttributes holds the thing as it will be to AWS's limit, which depends
-// on whether it has a type. What this plan does not touch, it does not judge.
-func (d *difference) checkAttributes() error {
-	typ, n := d.old.Type, len(d.old.Attributes)
-	if d.change.Type == nil && d.change.Attributes == nil {
-		return nil
-	}
-	if d.change.Type != nil {
-		typ = *d.change.Type
-	}
-	if d.change.Attributes != nil {
-		n = len(d.change.Attributes)
-	}
-	most, of := maxAttributes, "without a thing type"
-	if typ != "" {
-		most, of = maxAttributesTyped, "with a thing type"
-	}
-	if n > most {
-		return fault.New(fault.InvalidParameters, "Thing %s would have %d attributes; a thing %s has at most %d.", d.plan.Name, n, of, most)
-	}
-	return nil
-}
-
 func present(attributes map[string]string) map[string]string {
 	out := make(map[string]string, len(attributes))
 	for k, v := range attributes {
@@ -239,9 +217,6 @@ func (d *difference) compareGroups() error {
 	}
 	if v == union {
 		leave = nil
-	}
-	if n := len(old) + len(join) - len(leave); n > maxGroups && len(join) > 0 {
-		return fault.New(fault.InvalidParameters, "Thing %s would be in %d groups; a thing is in at most %d.", p.Name, n, maxGroups)
 	}
 	d.change.JoinGroups, d.change.LeaveGroups = join, leave
 	for _, g := range join {

@@ -47,12 +47,12 @@ func (p *policy) identity() *field {
 	return p.document
 }
 
-// Limits of AWS IoT (provisioning-mqtt-api.md, section 7).
+// What AWS IoT lets a thing and a certificate have (provisioning-mqtt-api.md,
+// section 7) bounds what one template gives, whatever the account's limits.
 const (
-	maxGroups          = 10
-	maxPolicies        = 10
-	maxAttributesTyped = 50
-	maxAttributes      = 3 // of a thing without a type
+	maxGroups     = 10
+	maxPolicies   = 10
+	maxAttributes = 50
 )
 
 // compileResources first learns every name and type, since a resource may
@@ -199,8 +199,8 @@ func (c *compiler) compileAttributes(v *strict.Value) (err error) {
 			return bad(m.Value, "the name of an attribute has 1 to 128 letters, digits or '_.,@/:#-'.")
 		}
 	}
-	if len(v.Members) > maxAttributesTyped {
-		return bad(v, "a thing has at most %d attributes, here are %d.", maxAttributesTyped, len(v.Members))
+	if len(v.Members) > maxAttributes {
+		return bad(v, "a thing has at most %d attributes, here are %d.", maxAttributes, len(v.Members))
 	}
 	return nil
 }
