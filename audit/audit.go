@@ -43,6 +43,7 @@ type Record struct {
 	Outcome   Outcome   `json:"outcome"`
 	Reason    string    `json:"reason,omitempty"` // why it was denied
 	Changes   []Change  `json:"changes,omitempty"`
+	More      int       `json:"more,omitempty"` // how many links were tied or untied besides
 }
 
 // Who is the access key that signed the request.

@@ -67,6 +67,9 @@ func (s *sealer) batch(ctx context.Context) (int, error) {
 	if err != nil || len(entries) == 0 {
 		return 0, err
 	}
+	if !s.vouches(from) { // our seal would hide what somebody did
+		return 0, fault.New(fault.Internal, "The end of the audit trail was not sealed with this server's key; no record is put behind it.")
+	}
 	to := audit.Chain(from, entries)
 	to.Seal = s.box.Seal(headContext, []byte(to.String()))
 	return len(entries), s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {

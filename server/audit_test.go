@@ -410,8 +410,14 @@ func TestAChainWrittenAnewLacksTheKey(t *testing.T) {
 	if v := verdictOf(t, admin, url.Values{"head": {kept.Hash.String()}}); v.Broken == nil || !strings.Contains(v.Broken.Text, "the hash that was kept") {
 		t.Errorf("got %+v", v.Broken)
 	}
+	t.Run("and the server does not go on with it", func(t *testing.T) {
+		must2(call(admin, "POST", "/things/later", "{}"))(t)
+		if v := verdictOf(t, admin, nil); v.Broken == nil || v.Sequence != 3 || v.Unsealed != 1 || !strings.Contains(v.Broken.Text, "not sealed with this server's key") {
+			t.Errorf("got %+v, %+v", v, v.Broken)
+		}
+	})
 	rewrite(func(body string) string { return strings.Replace(body, `"role":"operator"`, `"role":"admin"`, 1) })
-	sound(t, admin, 3)
+	sound(t, admin, 4)
 }
 
 // cause is what the records of these tests are on behalf of.

@@ -19,7 +19,13 @@ type Tx struct {
 	cause   *Cause
 	touched []*touch
 	known   map[place]bool
+	links   int // of those touched
+	more    int // links written besides
 }
+
+// maxLinks bounds the links that one record names: a group that is deleted may
+// have a million members. What else a call writes is always named.
+const maxLinks = 1000
 
 // A place is where a resource lies. A link has two ends.
 type place struct {

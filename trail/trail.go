@@ -73,7 +73,7 @@ func (db *DB) Update(ctx context.Context, f func(context.Context, store.Tx) erro
 			return err
 		}
 		r := db.record(cause)
-		r.Outcome, r.Changes = audit.Done, changes
+		r.Outcome, r.Changes, r.More = audit.Done, changes, tx.more
 		recorded = true
 		return inner.AppendAudit(ctx, r)
 	})

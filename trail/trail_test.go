@@ -306,6 +306,32 @@ func TestWhatStaysTheSameIsNotKeptTwice(t *testing.T) {
 	}
 }
 
+func TestAGroupOfManyLeavesARecordOfBoundedSize(t *testing.T) {
+	r := recorded(t, open(t))
+	const members = maxLinks + 50
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(r.Update(context.Background(), func(ctx context.Context, tx store.Tx) error {
+		for i := range members {
+			if _, err := tx.PutLink(ctx, arn.Default, ref.GroupThing, ref.Link{Left: "hall", Right: fmt.Sprint("lamp-", i)}); err != nil {
+				return err
+			}
+		}
+		return tx.PutGroup(ctx, arn.Default, &things.Group{Name: "hall"})
+	}))
+	r.do(func(ctx context.Context, tx store.Tx) error {
+		return things.DeleteGroup(ctx, tx, arn.Default, "hall", 0, noon)
+	})
+	got := r.trail()[0]
+	if last := got.Changes[len(got.Changes)-1]; len(got.Changes) != maxLinks+1 || got.More != 50 || last.Kind != "thinggroup" {
+		t.Errorf("%d changes and %d more, the last of %s", len(got.Changes), got.More, last.Kind)
+	}
+}
+
 func TestDenialsAreRecordedAndBounded(t *testing.T) {
 	now := noon
 	r := recorded(t, open(t))

@@ -125,7 +125,16 @@ func (tx *Tx) DeleteClaim(ctx context.Context, t arn.Tenant, id arn.CertID) erro
 }
 
 func (tx *Tx) link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) error {
-	return tx.touch(ctx, place{t, string(k), left, right}, func(ctx context.Context) (any, error) {
+	at := place{t, string(k), left, right}
+	if tx.known[at] {
+		return nil
+	}
+	if tx.links == maxLinks {
+		tx.more++
+		return nil
+	}
+	tx.links++
+	return tx.touch(ctx, at, func(ctx context.Context) (any, error) {
 		l, err := tx.Link(ctx, t, k, left, right)
 		return linkView{l.Data, l.Created}, err
 	})

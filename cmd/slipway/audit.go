@@ -155,8 +155,8 @@ func whatOf(r *audit.Record) string {
 	for _, c := range r.Changes {
 		out = append(out, changeName(c))
 	}
-	if len(out) > 3 {
-		out = append(out[:3], fmt.Sprintf("and %d more", len(out)-3))
+	if n := len(out) - 3 + r.More; len(out) > 3 {
+		out = append(out[:3], fmt.Sprintf("and %d more", n))
 	}
 	return strings.Join(out, ", ")
 }
@@ -218,6 +218,9 @@ func printAudit(s streams, list []auditItem) error {
 			fmt.Fprintf(s.out, "  %s\n", changeName(c))
 			printState(s, "before", c.Before)
 			printState(s, "after", c.After)
+		}
+		if r.More > 0 {
+			fmt.Fprintf(s.out, "  and %s more\n", plural(r.More, "link"))
 		}
 	}
 	return nil
