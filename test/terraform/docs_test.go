@@ -17,17 +17,15 @@ func page(t *testing.T) string {
 	return string(text)
 }
 
-var fenced = regexp.MustCompile("(?s)```hcl\n(.*?)```")
-
-// explicitProvider is the page's block for those who set no environment.
-func explicitProvider(t *testing.T) string {
+// fenced gives the page's block of a language that has a text in it.
+func fenced(t *testing.T, language, text string) string {
 	t.Helper()
-	for _, m := range fenced.FindAllStringSubmatch(page(t), -1) {
-		if strings.Contains(m[1], "endpoints {") {
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(page(t), -1) {
+		if strings.Contains(m[1], text) {
 			return m[1]
 		}
 	}
-	t.Fatal("docs/terraform.md has no provider block with endpoints")
+	t.Fatalf("docs/terraform.md has no block of %s with %q in it", language, text)
 	return ""
 }
 

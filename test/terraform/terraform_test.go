@@ -38,8 +38,8 @@ func TestTerraformTakesAFleetFromCreationToDestruction(t *testing.T) {
 		{"a second plan is empty", func(t *testing.T) { p.isSettled(t) }},
 		{"what the configuration changes is changed in place", func(t *testing.T) { p.revise(t) }},
 		{"what is imported is what was made", func(t *testing.T) { p.imports(t) }},
-		{"nothing is left when it is destroyed, by a provider that has its settings from a block", func(t *testing.T) {
-			p.explicit(t, s)
+		{"nothing is left when it is destroyed, by a provider that has a profile", func(t *testing.T) {
+			p.profile(t, s)
 			p.destroy(t)
 			s.isEmpty(t)
 		}},
@@ -89,13 +89,15 @@ func (p *project) imports(t *testing.T) {
 	expectChanges(t, changes, map[string][]string{"import": forgotten})
 }
 
-// explicit takes the environment away, and lays the provider block of
-// docs/terraform.md over the configuration, with this server's values in it.
-func (p *project) explicit(t *testing.T, s *site) {
-	block := strings.NewReplacer("http://127.0.0.1:8080", s.env["AWS_ENDPOINT_URL_IOT"],
-		"SECRET_ACCESS_KEY", s.env["AWS_SECRET_ACCESS_KEY"], "ACCESS_KEY_ID", s.env["AWS_ACCESS_KEY_ID"]).Replace(explicitProvider(t))
-	must(t, os.WriteFile(filepath.Join(p.dir, "provider_override.tf"), []byte(block), 0o600))
-	p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "AWS_") })
+// profile takes the environment away, and puts the profile and the provider
+// block of docs/terraform.md in its place, with this server's values.
+func (p *project) profile(t *testing.T, s *site) {
+	text := strings.NewReplacer("http://127.0.0.1:8080", s.env["AWS_ENDPOINT_URL_IOT"],
+		"SECRET_ACCESS_KEY", s.env["AWS_SECRET_ACCESS_KEY"], "ACCESS_KEY_ID", s.env["AWS_ACCESS_KEY_ID"]).Replace(fenced(t, "ini", "[profile slipway]"))
+	file := filepath.Join(t.TempDir(), "config")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	must(t, os.WriteFile(filepath.Join(p.dir, "provider_override.tf"), []byte(fenced(t, "hcl", "profile =")), 0o600))
+	p.env = append(slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "AWS_") }), "AWS_CONFIG_FILE="+file)
 }
 
 func (p *project) destroy(t *testing.T) {

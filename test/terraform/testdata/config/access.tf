@@ -43,3 +43,15 @@ resource "aws_iot_domain_configuration" "devices" {
     team = "doors"
   }
 }
+
+resource "aws_iot_domain_configuration" "custom" {
+  name                    = "custom"
+  domain_name             = "iot.example.com"
+  server_certificate_arns = ["arn:aws:acm:us-east-1:000000000000:certificate/11111111-2222-3333-4444-555555555555"]
+  authentication_type     = "CUSTOM_AUTH"
+  application_protocol    = "SECURE_MQTT"
+
+  authorizer_config {
+    default_authorizer_name = aws_iot_authorizer.token.name
+  }
+}

@@ -43,3 +43,7 @@ resource "aws_iot_billing_group" "tenants" {
     description = "Who pays now"
   }
 }
+
+resource "aws_iot_thing_type" "sensor" {
+  deprecated = true
+}
