@@ -76,8 +76,8 @@ func openConn(path string, m mode, durable bool) (*conn, error) {
 
 func pragmas(m mode, durable bool) []string {
 	p := []string{"busy_timeout = 5000", "temp_store = MEMORY"}
-	if m == reading {
-		return append(p, "query_only = ON", "cache_size = -4096")
+	if m == reading { // its cache holds the inner pages of a million things
+		return append(p, "query_only = ON", "cache_size = -16384")
 	}
 	flush := "OFF"
 	if durable {
