@@ -74,7 +74,7 @@ func TestADeviceThatCannotBeMadeWholeIsNotMade(t *testing.T) {
 	t.Parallel()
 	m := in(t, "eu-west-1")
 	m.run(t, "device", "create", "A1", "--policy", "nosuch", "--out", "out").
-		is(t, refused, `slipway: policy nosuch: `, `What was made is taken back\.\n`, `class: ResourceNotFoundException\n$`)
+		is(t, refused, `slipway: policy nosuch: `, `What was made is taken back\.?\n`, `class: ResourceNotFoundException\n$`)
 	m.run(t, "device", "create", "A1", "--type", "Nosuch", "--out", "out").is(t, refused, `thing A1 of type Nosuch: `)
 	if files, err := fs.ReadDir(os.DirFS(m.dir), "out"); err != nil || len(files) > 0 {
 		t.Errorf("there are the files %v, %v", files, err)
