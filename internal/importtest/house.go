@@ -69,7 +69,8 @@ var owners = []owner{
 
 	{"golang.org/x/sys", []string{"internal/floor"}},
 
-	{"github.com/aws/aws-sdk-go-v2/aws", []string{"client/api"}},
+	{"github.com/aws/aws-sdk-go-v2/aws", []string{"client/api", "buckets/s3"}},
+	{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"buckets/s3"}},
 	{"github.com/aws/aws-sdk-go-v2/service/iot", nil},
 	{"github.com/aws/smithy-go", nil},
 	{"github.com/aws/aws-sdk-go-v2", []string{"client/api"}}, // the signer
@@ -89,4 +90,4 @@ var light = []string{
 }
 
 // testSupport directories are imported by tests alone and may import testing.
-var testSupport = []string{"store/storetest", "functions/functiontest", "internal/certtest", "internal/pgtest"}
+var testSupport = []string{"store/storetest", "functions/functiontest", "buckets/bucketstest", "internal/certtest", "internal/pgtest"}
