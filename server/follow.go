@@ -73,6 +73,7 @@ func (s *Server) followed(ctx context.Context, e event.Event) {
 	}
 	s.gateway.Follow(e)
 	s.provision.Follow(e)
+	s.dispatch.Follow(e)
 	s.issuer.Follow(e)
 	if e.Kind == event.FunctionChanged {
 		s.functions.Invalidate(e.Tenant, e.ID)

@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-iot/slipway/bus/local"
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/control"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/functions"
@@ -56,6 +57,8 @@ type Server struct {
 	provision *provision.Service // for devices
 	issuer    *provision.Service // for callers of the control plane
 	journal   *journal.Journal
+	dispatch  *dispatch.Dispatcher
+	caller    *http.Client // of the endpoints that rules call
 	gateway   *gateway.Gateway
 	control   *control.Server
 	metrics   *metrics.Metrics
@@ -196,8 +199,10 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	})
 	s.provision, s.issuer = s.provisioner(s.bare), s.provisioner(s.db)
 	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
+	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()
+	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
-		DB: watched{s.bare, s.fresh}, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
+		DB: watched{s.bare, s.fresh}, Listener: s.hear, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
@@ -327,6 +332,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	edges, ctx := errgroup.WithContext(ctx)
 	edges.Go(func() error { return ignoreEnd(s.keys.Run(ctx)) })
+	edges.Go(func() error { s.dispatch.Run(ctx, s.cfg.Store == "sqlite"); return nil })
 	edges.Go(func() error { s.provision.Reap(ctx, s.cfg.ReapEvery); return nil })
 	edges.Go(func() error { return s.gateway.Serve(s.listeners["mqtt"], gateway.Plain) })
 	if ln := s.listeners["alpn"]; ln != nil {

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/functions"
 )
 
@@ -80,6 +81,15 @@ func (d Driver) transport(s functions.Spec) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // so that the limit of an answer holds before unpacking
+	}
+}
+
+// Client gives a client under the guard, for calls of another form. It follows
+// no redirects.
+func (d Driver) Client() *http.Client {
+	return &http.Client{
+		Transport:     d.transport(functions.Spec{}.WithDefaults()),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -173,6 +183,17 @@ func (e *Endpoint) badStatus(code int) error {
 // unreachable says in a sentence why no answer came. The cause is kept without
 // the URL, which may hold a secret in its query.
 func (e *Endpoint) unreachable(err error) error {
+	err, why := whyUnreachable(err)
+	return functions.Fail(functions.Unreachable, e.spec.Name, err, "%s", why)
+}
+
+// Unreachable says the same of a call by Client; who names the endpoint.
+func Unreachable(who string, err error) error {
+	err, why := whyUnreachable(err)
+	return fault.Wrap(fault.Unavailable, err, "%s %s", who, why)
+}
+
+func whyUnreachable(err error) (error, string) {
 	var (
 		u       *url.Error
 		refused *refusal
@@ -194,5 +215,5 @@ func (e *Endpoint) unreachable(err error) error {
 	case errors.As(err, &op) && op.Op == "dial":
 		why = "cannot be reached: its endpoint does not accept connections."
 	}
-	return functions.Fail(functions.Unreachable, e.spec.Name, err, "%s", why)
+	return err, why
 }

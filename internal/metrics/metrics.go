@@ -24,6 +24,7 @@ type Metrics struct {
 	requests    *prometheus.CounterVec
 	functions   *prometheus.HistogramVec
 	dropped     *prometheus.CounterVec
+	actions     *prometheus.CounterVec
 }
 
 var latency = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
@@ -48,8 +49,10 @@ func New() *Metrics {
 			Help: "Duration of function calls by verdict.", Buckets: latency}, []string{"verdict"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "slipway_dropped_total",
 			Help: "What was dropped because a bound was reached."}, []string{"what"}),
+		actions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "slipway_rule_actions_total",
+			Help: "Actions of topic rules by kind and outcome, each try."}, []string{"kind", "outcome"}),
 	}
-	m.registry.MustRegister(m.attempts, m.stages, m.connections, m.refusals, m.messages, m.requests, m.functions, m.dropped,
+	m.registry.MustRegister(m.attempts, m.stages, m.connections, m.refusals, m.messages, m.requests, m.functions, m.dropped, m.actions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -150,5 +153,12 @@ func (m *Metrics) Function(verdict string, d time.Duration) {
 func (m *Metrics) Dropped(what string) {
 	if m != nil {
 		m.dropped.WithLabelValues(what).Inc()
+	}
+}
+
+// Action counts a try of a topic rule's action.
+func (m *Metrics) Action(kind, outcome string) {
+	if m != nil {
+		m.actions.WithLabelValues(kind, outcome).Inc()
 	}
 }
