@@ -8,6 +8,7 @@ ok create-topic-rule --rule-name rules_a --topic-rule-payload "$(payload "SELECT
 silent
 refuse ResourceAlreadyExistsException "Rule with given name already exists" create-topic-rule --rule-name rules_a --topic-rule-payload "$(payload "SELECT 1 FROM 'a'")"
 refuse InvalidRequestException "at 'ruleName' failed" create-topic-rule --rule-name rules-a --topic-rule-payload "$(payload "SELECT 1 FROM 'a'")"
+refuse SqlParseException "" create-topic-rule --rule-name rules_c --topic-rule-payload "$(payload "SELEKT * FROM 'a'")"
 ok create-topic-rule --rule-name rules_b --topic-rule-payload "$(payload "SELECT * FROM 'other'")"
 
 ok get-topic-rule --rule-name rules_a
