@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,9 +36,7 @@ func TestADeviceIsTakenAlong(t *testing.T) {
 	if script == nil {
 		t.Fatal("docs/from-aws.md does not tell how to take a device along")
 	}
-	m.call(t, "POST", "/policies/speak", map[string]string{"policyDocument": speak})
-	m.run(t, "device", "create", "A1", "--policy", "speak", "--attribute", "site=berlin").is(t, done)
-
+	device := m.provisioned(t)
 	env := m.serve(t)
 	here := &api.Client{Endpoint: env["AWS_ENDPOINT_URL_IOT"], Region: env["AWS_REGION"], AccessKeyID: env["AWS_ACCESS_KEY_ID"], Secret: env["AWS_SECRET_ACCESS_KEY"]}
 	if err := here.Do(t.Context(), http.MethodPost, "/policies/speak", nil, nil, map[string]string{"policyDocument": speak}, nil); err != nil {
@@ -59,7 +58,32 @@ func TestADeviceIsTakenAlong(t *testing.T) {
 	if err := here.Do(t.Context(), http.MethodGet, "/things/A1", nil, nil, nil, &thing); err != nil || thing.Attributes["site"] != "berlin" {
 		t.Errorf("the thing is %+v, %v", thing, err)
 	}
-	m.speaks(t, env)
+	speaks(t, env, device)
+}
+
+// provisioned makes the device that moves, and gives its certificate and key.
+func (m *moto) provisioned(t *testing.T) tls.Certificate {
+	t.Helper()
+	m.call(t, "POST", "/policies/speak", map[string]string{"policyDocument": speak})
+	m.call(t, "POST", "/things/A1", map[string]any{"attributePayload": map[string]any{"attributes": map[string]string{"site": "berlin"}}})
+	var made struct {
+		ARN  string                      `json:"certificateArn"`
+		PEM  string                      `json:"certificatePem"`
+		Keys struct{ PrivateKey string } `json:"keyPair"`
+	}
+	err := m.client.Do(t.Context(), http.MethodPost, "/keys-and-certificate", url.Values{"setAsActive": {"true"}}, nil, nil, &made)
+	if err == nil {
+		err = m.client.Do(t.Context(), http.MethodPut, "/things/A1/principals", nil, http.Header{"X-Amzn-Principal": {made.ARN}}, nil, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.call(t, "PUT", "/target-policies/speak", map[string]string{"target": made.ARN})
+	pair, err := tls.X509KeyPair([]byte(made.PEM), []byte(made.Keys.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
 }
 
 // serve runs Slipway's server until the test ends, and gives the exports of
@@ -94,19 +118,15 @@ func (m *moto) serve(t *testing.T) (env map[string]string) {
 }
 
 // speaks asserts that A1 connects and publishes where its policy lets it.
-func (m *moto) speaks(t *testing.T, env map[string]string) {
+func speaks(t *testing.T, env map[string]string, device tls.Certificate) {
 	t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(m.dir, "A1.cert.pem"), filepath.Join(m.dir, "A1.private.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	root, err := os.ReadFile(env["SLIPWAY_ROOT_CA"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(root)
-	d, err := client.Dial(t.Context(), client.Options{Address: "127.0.0.1:" + env["SLIPWAY_MQTT_PORT"], ServerName: "localhost", Roots: roots, Cert: pair, ClientID: "A1"})
+	d, err := client.Dial(t.Context(), client.Options{Address: "127.0.0.1:" + env["SLIPWAY_MQTT_PORT"], ServerName: "localhost", Roots: roots, Cert: device, ClientID: "A1"})
 	if err != nil {
 		t.Fatal(err)
 	}
