@@ -20,7 +20,7 @@ import (
 // sentence begins with "it", the certificate.
 func Sponsor(named []*Authority, leaf *x509.Certificate, now time.Time) (*Authority, error) {
 	if len(named) == 0 {
-		return nil, fault.New(fault.Refused, "no CA certificate of the account has the name of its issuer, %s", name(leaf.Issuer.String()))
+		return nil, fault.New(fault.Refused, "no CA certificate of the account has the name of its issuer, %s; register it there, or connect with a certificate of that account", name(leaf.Issuer.String()))
 	}
 	signers, err := signersAmong(named, leaf)
 	if err != nil {
@@ -87,7 +87,11 @@ func Arrive(ctx context.Context, s Store, t arn.Tenant, leaf *x509.Certificate, 
 		return nil, false, err
 	}
 	c.Status, c.Origin, c.Mode, c.CAID = PendingActivation, Arrived, a.Mode, string(a.ID)
-	return c, true, addBrought(ctx, s, c)
+	err = addBrought(ctx, s, c)
+	if fault.Is(err, fault.Exists) { // not here, or it would have been found
+		err = fault.Wrap(fault.Refused, err, "another account of this region has it in DEFAULT mode")
+	}
+	return c, true, err
 }
 
 // Awaits says whether c connected before it was known, and still waits for what

@@ -110,6 +110,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		{"TLS", Limits{}, tlsCauses},
 		{"Before CONNECT", Limits{Handshake: 150 * time.Millisecond}, silentCauses},
 		{"CONNECT", Limits{}, connectCauses},
+		{"CONNECT before the certificate is known", Limits{}, arrivalCauses},
 		{"SUBSCRIBE and PUBLISH", Limits{}, sessionCauses},
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
@@ -183,6 +184,7 @@ var normalizers = []struct {
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\bdev-\d+\b`), "DEVICE"},
 	{regexp.MustCompile(`\bp-[0-9a-f]{16}\b`), "POLICY"},
+	{regexp.MustCompile(`\bSlipway device CA [0-9a-f]{8}\b`), "Slipway device CA"},
 }
 
 // normal puts words in place of what differs from run to run.

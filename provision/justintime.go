@@ -96,7 +96,7 @@ func notRegistered(who Caller, a *Arrival, err error) error {
 	if a.Certificate != nil {
 		return fault.Wrap(fault.Refused, err, "Certificate %s is %s since it first connected, and goes no further: %s.", who.CertID, a.Certificate.Status, why)
 	}
-	return fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s, which the server name (SNI) picked, and is not registered by connecting: %s. Register it there, or connect with a certificate of that account.", who.CertID, who.Tenant.Account, who.Tenant.Region, why)
+	return fault.Wrap(fault.Refused, err, "Certificate %s is not registered in account %s, region %s, which the server name (SNI) picked, and is not registered by connecting: %s.", who.CertID, who.Tenant.Account, who.Tenant.Region, why)
 }
 
 // ofRule says whether a rule refused, and not the server failed.
