@@ -78,12 +78,8 @@ func (p *project) run(t *testing.T, args ...string) (stdout []byte, code int) {
 type step struct {
 	Type   string `json:"type"`
 	Level  string `json:"@level"`
-	Text   string `json:"@message"`
 	Change struct {
-		Action    string `json:"action"`
-		Importing *struct {
-			ID string `json:"id"`
-		} `json:"importing"`
+		Action   string `json:"action"`
 		Resource struct {
 			Address string `json:"addr"`
 		} `json:"resource"`
