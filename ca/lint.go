@@ -77,6 +77,9 @@ func (c *CA) LintCSR(csr []byte, rules Rules) (*Linted, error) {
 	return l, nil
 }
 
+// KeyDigest is the SHA-256 of the public key (its SubjectPublicKeyInfo).
+func (l *Linted) KeyDigest() [32]byte { return l.digest }
+
 // LintKey examines a public key whose private key was made here. Its
 // certificate names nobody: the subject is CN=AWS IoT Certificate.
 func (c *CA) LintKey(pub crypto.PublicKey) (*Linted, error) {

@@ -32,6 +32,8 @@ func (s *Server) extensions() []extension {
 	return []extension{
 		{http.MethodPost, "/slipway/claims", "slipway:CreateClaim", s.createClaim},
 		{http.MethodGet, "/slipway/claims", "slipway:ListClaims", s.listClaims},
+		{http.MethodPost, "/slipway/devices", "slipway:CreateDevice", s.createDevice},
+		{http.MethodGet, "/slipway/endpoints", "slipway:DescribeEndpoints", s.describeEndpoints},
 		{http.MethodGet, "/slipway/attempts", "slipway:ListAttempts", s.listAttempts},
 		{http.MethodPut, "/slipway/functions/{name}", "slipway:PutFunction", s.putFunction},
 		{http.MethodGet, "/slipway/functions", "slipway:ListFunctions", s.listFunctions},

@@ -271,6 +271,8 @@ func TestRolesOfOurOperations(t *testing.T) {
 	}{
 		{"POST", "/slipway/claims", `{"templateName":"fleet"}`, []tenants.Role{tenants.Operator}},
 		{"GET", "/slipway/claims", "", []tenants.Role{tenants.Operator, tenants.Auditor}},
+		{"POST", "/slipway/devices", `{}`, []tenants.Role{tenants.Operator}},
+		{"GET", "/slipway/endpoints", "", []tenants.Role{tenants.Operator, tenants.Auditor, tenants.Installer}},
 		{"GET", "/slipway/attempts", "", []tenants.Role{tenants.Operator, tenants.Auditor, tenants.Installer}},
 		{"GET", "/slipway/functions", "", []tenants.Role{tenants.Operator, tenants.Auditor}},
 		{"PUT", "/slipway/functions/f", `{"kind":"allowlist","csv":"SerialNumber\nA1\n"}`, nil},

@@ -19,7 +19,7 @@ var adminActions = []string{"Account", "Key", "PutFunction", "DeleteFunction"}
 var installerActions = []string{
 	"iot:CreateProvisioningClaim", "iot:DescribeEndpoint",
 	"iot:DescribeProvisioningTemplate", "iot:ListProvisioningTemplates",
-	"iot:DescribeThing", "slipway:ListAttempts",
+	"iot:DescribeThing", "slipway:ListAttempts", "slipway:DescribeEndpoints",
 }
 
 // functionActions are those of AWS's managed policy AWSIoTThingsRegistration

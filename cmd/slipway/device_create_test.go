@@ -24,9 +24,15 @@ type flaky struct {
 	countdown int  // to the call that is spoilt; below 0 none is
 	lose      bool // only the answer is lost; else the call never arrives
 	spoilt    string
+	foreign   bool // it has no operation of Slipway's own
 }
 
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.foreign && strings.HasPrefix(r.URL.Path, "/slipway/") {
+		w.Header().Set("X-Amzn-Errortype", "UnknownOperationException")
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
 	if r.Method == http.MethodGet || strings.HasPrefix(r.URL.Path, "/attached-policies/") {
 		f.ReverseProxy.ServeHTTP(w, r)
 		return
@@ -81,6 +87,7 @@ func serveFlaky(t *testing.T) (*flaky, *api.Client) {
 // that anybody could use.
 func TestADeviceIsMadeWholeOrNotAtAll(t *testing.T) {
 	f, c := serveFlaky(t)
+	f.foreign = true
 	for path, body := range map[string]string{
 		"/thing-groups/hall": `{}`,
 		"/policies/speak":    `{"policyDocument": "{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Action\": \"iot:Connect\", \"Resource\": \"*\"}]}"}`,
@@ -106,7 +113,7 @@ func TestADeviceIsMadeWholeOrNotAtAll(t *testing.T) {
 				t.Errorf("%s was spoilt, and it says:\n%s", f.spoilt, out)
 			}
 			orphans := 0
-			if lose && f.spoilt == "CreateKeysAndCertificate" {
+			if lose && f.spoilt == "CreateCertificateFromCsr" {
 				orphans = 1 // whose id nobody knows
 				if !strings.Contains(stderr, "INACTIVE and attached to nothing") {
 					t.Errorf("of a certificate that may be left it says:\n%s", stderr)
@@ -114,7 +121,7 @@ func TestADeviceIsMadeWholeOrNotAtAll(t *testing.T) {
 			}
 			nothingIsLeft(t, c, f.spoilt, orphans)
 		}
-		for _, name := range []string{"CreateThing", "AddThingToThingGroup", "CreateKeysAndCertificate", "AttachThingPrincipal", "AttachPolicy", "UpdateCertificate"} {
+		for _, name := range []string{"CreateThing", "AddThingToThingGroup", "CreateCertificateFromCsr", "AttachThingPrincipal", "AttachPolicy", "UpdateCertificate"} {
 			if !seen[name] {
 				t.Errorf("%s was never spoilt", name)
 			}
@@ -137,7 +144,7 @@ func nothingIsLeft(t *testing.T, c *api.Client, spoilt string, orphans int) {
 		}
 		_ = c.Do(t.Context(), http.MethodDelete, api.Path("certificates", item.CertificateID), nil, nil, nil, nil)
 	}
-	if files, _ := filepath.Glob(filepath.Join("out", "A1*")); len(files) > 0 {
+	if files, _ := filepath.Glob(filepath.Join("out", "A1", "*")); len(files) > 0 {
 		t.Errorf("%s was spoilt, and there are the files %v", spoilt, files)
 	}
 }
@@ -168,5 +175,35 @@ func takeAway(t *testing.T, c *api.Client) {
 	}
 	if err := os.RemoveAll("out"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// On a Slipway server a device is one call. One whose answer is lost is brought
+// to its end by the same command again, with the same key and certificate.
+func TestADeviceWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+	f, c := serveFlaky(t)
+	if err := c.Do(t.Context(), http.MethodPost, "/policies/speak", nil, nil, []byte(`{"policyDocument": "{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Action\": \"iot:Connect\", \"Resource\": \"*\"}]}"}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	create := []string{"device", "create", "A1", "--policy", "speak", "--out", "out"}
+	f.countdown, f.lose = 1, true
+	if code, _, stderr := command(create...); code != exitUnreachable || !strings.Contains(stderr, "Its key is kept") {
+		t.Fatalf("the answer was lost, and it ended with %d:\n%s", code, stderr)
+	}
+	f.countdown = -1
+	if code, _, stderr := command(create...); code != exitDone {
+		t.Fatalf("the second run ended with %d:\n%s", code, stderr)
+	}
+	p := &plane{client: c}
+	held, err := p.credentials(t.Context(), "A1")
+	if err != nil || len(held) != 1 || held[0].Status != "ACTIVE" {
+		t.Errorf("the device has %+v, %v", held, err)
+	}
+	f.countdown, f.lose = 1, false
+	if code, _, stderr := command("device", "create", "A2", "--out", "out"); code == exitDone || strings.Contains(stderr, "Its key is kept") {
+		t.Errorf("a refusal ended with %d:\n%s", code, stderr)
+	}
+	if _, err := os.Stat(filepath.Join("out", "A2")); err == nil {
+		t.Error("it was refused and left a folder")
 	}
 }

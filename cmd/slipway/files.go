@@ -28,6 +28,15 @@ func inFile(name string, err error) error {
 // writeWhole replaces a file whole or not at all, and has it on disk before it
 // returns.
 func writeWhole(path string, data []byte, mode fs.FileMode) error {
+	if err := place(path, data, mode); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// place is writeWhole but for the folder: who writes several files syncs it
+// once.
+func place(path string, data []byte, mode fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -37,10 +46,7 @@ func writeWhole(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	return os.Rename(tmp.Name(), path)
 }
 
 func writeAll(f *os.File, data []byte) error {

@@ -21,6 +21,7 @@ var operations = [][3]string{
 	{"PUT", "/thing-groups/addThingToThingGroup", "AddThingToThingGroup"},
 	{"GET", "/thing-groups/*", "DescribeThingGroup"},
 	{"POST", "/keys-and-certificate", "CreateKeysAndCertificate"},
+	{"POST", "/certificates", "CreateCertificateFromCsr"},
 	{"GET", "/certificates/*", "DescribeCertificate"},
 	{"PUT", "/certificates/*", "UpdateCertificate"},
 	{"DELETE", "/certificates/*", "DeleteCertificate"},

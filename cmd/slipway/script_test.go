@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate, "sql": tamper, "keep-head": keepHead, "made": madeCertificate,
+			"server": startServer, "foreign": startForeign, "call": call, "device": provisionDevice, "await": await, "claim-of": claimOf, "certificate": makeCertificate, "sql": tamper, "keep-head": keepHead, "connects": connects, "recipient": newRecipient, "unseal": unseal, "made": madeCertificate,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -66,6 +66,8 @@ var owners = []owner{
 	{"github.com/eclipse/paho.mqtt.golang", []string{"agent/mqttlink"}},
 	{"github.com/alecthomas/kong", []string{"cmd/slipway", "cmd/slipway-agent"}},
 	{"golang.org/x/crypto", []string{"internal/seal"}},
+	{"filippo.io/age", []string{"cmd/slipway"}},
+	{"rsc.io/qr", []string{"cmd/internal/qrcode"}},
 
 	{"golang.org/x/sys", []string{"internal/floor"}},
 
