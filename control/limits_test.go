@@ -87,6 +87,14 @@ func TestLimitsAreTheAccounts(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what a template gives a thing is held to the account's too", func(t *testing.T) {
+		template := func(n int) string {
+			return fmt.Sprintf(`{"templateBody":%q}`, `{"Resources":{"thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":"given","AttributePayload":`+attributes(n)+`}}}}`)
+		}
+		s.set("", map[ref.Limit]int{ref.Attributes: 5})
+		s.send("POST", "/things", template(6)).expect(t, 400, "InvalidRequestException", "the limit is 5;")
+		s.send("POST", "/things", template(5)).expect(t, 200, "", "")
+	})
 	t.Run("another account keeps AWS's", func(t *testing.T) {
 		s.set("", map[ref.Limit]int{ref.Attributes: 1})
 		body := `{"attributePayload":{"attributes":` + attributes(3) + `}}`

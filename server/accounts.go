@@ -125,6 +125,23 @@ func (s *Server) listAccounts(ctx context.Context, c *control.Call) (any, error)
 	return out, err
 }
 
+// describeAccount: GET /slipway/accounts/{account}/{region}.
+func (s *Server) describeAccount(ctx context.Context, c *control.Call) (any, error) {
+	t := arn.Tenant{Account: c.Path["account"], Region: c.Path["region"]}
+	if err := manages(c, t.Account); err != nil {
+		return nil, err
+	}
+	var r *tenants.Record
+	err := s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		r, err = tx.Tenant(ctx, t)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.accountItem(r), nil
+}
+
 // updateAccount: PATCH /slipway/accounts/{account}/{region} {disabled, profile,
 // limits}; members that are absent change nothing, a limit of null is AWS's.
 func (s *Server) updateAccount(ctx context.Context, c *control.Call) (any, error) {

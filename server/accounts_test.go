@@ -2,7 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -132,11 +137,14 @@ func TestWhoManagesAccountsAndKeys(t *testing.T) {
 			{"POST", "/slipway/accounts", `{"accountId":"777788889999"}`, "slipway:AddAccount: adding an account takes an admin key of account 000000000000"},
 			{"PATCH", "/slipway/accounts/111122223333/us-east-1", `{"limits":{"templates":9}}`, "changing an account takes an admin key"},
 			{"PATCH", "/slipway/accounts/444455556666/us-east-1", `{"disabled":true}`, "changing an account takes an admin key"},
+			{"GET", "/slipway/accounts/444455556666/us-east-1", "", "acting for account 444455556666 takes an admin key"},
 			{"POST", "/slipway/keys", `{"role":"admin","accountId":"000000000000"}`, "acting for account 000000000000 takes an admin key"},
 		} {
 			_, err := call(acme, c.method, c.path, c.body)
 			wantRefusal(t, err, "AccessDeniedException", c.say)
 		}
+		_, err := call(acme, "GET", "/slipway/accounts/111122223333/us-east-1", "")
+		must(t, err)
 		list, err := call(acme, "GET", "/slipway/accounts", "")
 		must(t, err)
 		if strings.Contains(list, "444455556666") || strings.Contains(list, "000000000000") || !strings.Contains(list, "111122223333") {
@@ -197,23 +205,26 @@ func TestOurOperationsStayInTheirTenant(t *testing.T) {
 	must(t, err)
 	conn.Close()
 	rows := map[string]struct{ path, body string }{
-		"slipway:CreateClaim":     {"/slipway/claims", `{"templateName":"fleet"}`},
-		"slipway:ListClaims":      {"/slipway/claims", ""},
-		"slipway:ListAttempts":    {"/slipway/attempts", ""},
-		"slipway:PutFunction":     {"/slipway/functions/gate", `{"kind":"allowlist","csv":"SerialNumber\nA\n"}`},
-		"slipway:ListFunctions":   {"/slipway/functions", ""},
-		"slipway:DeleteFunction":  {"/slipway/functions/gate", ""},
-		"slipway:TestFunction":    {"/slipway/functions/gate/test", `{}`},
-		"slipway:PreviewTemplate": {"/slipway/templates/fleet/preview", `{"parameters":{"SerialNumber":"1"}}`},
-		"slipway:ExplainPolicy":   {"/slipway/policy/explain", `{"certificateId":"` + cert + `","action":"iot:Connect","clientId":"x"}`},
-		"slipway:AddAccount":      {"/slipway/accounts", `{"accountId":"999988887777"}`},
-		"slipway:ListAccounts":    {"/slipway/accounts", ""},
-		"slipway:UpdateAccount":   {"/slipway/accounts/000000000000/us-east-1", `{"limits":{"templates":1}}`},
-		"slipway:AddKey":          {"/slipway/keys", `{"role":"admin","accountId":"000000000000"}`},
-		"slipway:ListKeys":        {"/slipway/keys?accountId=000000000000", ""},
-		"slipway:RevokeKey":       {"/slipway/keys/" + owner.AccessKeyID, ""},
-		"slipway:ListAudit":       {"/slipway/audit", ""},
-		"slipway:VerifyAudit":     {"/slipway/audit/verify", ""},
+		"slipway:CreateClaim":       {"/slipway/claims", `{"templateName":"fleet"}`},
+		"slipway:CreateDevice":      {"/slipway/devices", `{"thingName":"lamp-` + secret + `","policies":["device"],"renew":true,"certificateSigningRequest":` + quote(request(t)) + `}`},
+		"slipway:ListClaims":        {"/slipway/claims", ""},
+		"slipway:ListAttempts":      {"/slipway/attempts", ""},
+		"slipway:PutFunction":       {"/slipway/functions/gate", `{"kind":"allowlist","csv":"SerialNumber\nA\n"}`},
+		"slipway:ListFunctions":     {"/slipway/functions", ""},
+		"slipway:DeleteFunction":    {"/slipway/functions/gate", ""},
+		"slipway:TestFunction":      {"/slipway/functions/gate/test", `{}`},
+		"slipway:PreviewTemplate":   {"/slipway/templates/fleet/preview", `{"parameters":{"SerialNumber":"1"}}`},
+		"slipway:ExplainPolicy":     {"/slipway/policy/explain", `{"certificateId":"` + cert + `","action":"iot:Connect","clientId":"x"}`},
+		"slipway:AddAccount":        {"/slipway/accounts", `{"accountId":"999988887777"}`},
+		"slipway:ListAccounts":      {"/slipway/accounts", ""},
+		"slipway:UpdateAccount":     {"/slipway/accounts/000000000000/us-east-1", `{"limits":{"templates":1}}`},
+		"slipway:DescribeAccount":   {"/slipway/accounts/000000000000/us-east-1", ""},
+		"slipway:AddKey":            {"/slipway/keys", `{"role":"admin","accountId":"000000000000"}`},
+		"slipway:ListKeys":          {"/slipway/keys?accountId=000000000000", ""},
+		"slipway:RevokeKey":         {"/slipway/keys/" + owner.AccessKeyID, ""},
+		"slipway:ListAudit":         {"/slipway/audit", ""},
+		"slipway:VerifyAudit":       {"/slipway/audit/verify", ""},
+		"slipway:DescribeEndpoints": {"/slipway/endpoints", ""},
 	}
 	everything := func() (all string) {
 		for _, path := range []string{"/slipway/claims", "/slipway/functions", "/slipway/keys", "/slipway/accounts", "/provisioning-templates/fleet"} {
@@ -272,4 +283,14 @@ func TestOurOperationsStayInTheirTenant(t *testing.T) {
 func parsed(query string) url.Values {
 	v, _ := url.ParseQuery(query) // a row's own
 	return v
+}
+
+// request is a device's own certificate signing request.
+func request(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	must(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }

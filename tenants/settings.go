@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -58,6 +59,7 @@ func Set(ctx context.Context, s Store, t arn.Tenant, ch Change, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
+	before := *r
 	if ch.Profile != nil {
 		if r.Settings.Profile, err = ParseProfile(*ch.Profile); err != nil {
 			return nil, err
@@ -72,6 +74,9 @@ func Set(ctx context.Context, s Store, t arn.Tenant, ch Change, now time.Time) (
 			detail = "disabled"
 		}
 		r.Disabled = *ch.Disabled
+	}
+	if r.Disabled == before.Disabled && r.Settings.Profile == before.Settings.Profile && maps.Equal(r.Settings.Limits, before.Settings.Limits) {
+		return r, nil
 	}
 	if err := s.UpdateTenant(ctx, r); err != nil {
 		return nil, err

@@ -126,13 +126,16 @@ type accountNamed struct {
 	JSON bool   `name:"json" help:"Print a JSON object."`
 }
 
-// change sends what is to change and gives the account after it.
+// change sends what is to change, if anything is, and gives the account.
 func (c *accountNamed) change(ctx context.Context, change map[string]any) (*account, error) {
 	p, region, err := c.reach()
 	if err != nil {
 		return nil, err
 	}
 	var now account
+	if len(change) == 0 {
+		return &now, p.own(ctx, http.MethodGet, accountPath(c.ID, region), nil, nil, &now)
+	}
 	return &now, p.own(ctx, http.MethodPatch, accountPath(c.ID, region), nil, change, &now)
 }
 
