@@ -44,6 +44,7 @@ const (
 	MalformedSQL            // the SQL of a topic rule is not valid
 	Unauthenticated         // no credentials
 	UnknownKey              // no such access key
+	ExpiredToken            // the time of a short-lived credential is over
 	BadSignature            // the signature does not match, or is too old
 	AccessDenied            // the caller's role does not include the action
 	Unauthorized            // what AWS says of a rule or destination that is not there
@@ -87,6 +88,7 @@ var faces = [numKinds]Face{
 	MalformedPolicy:    {400, 400, "MalformedPolicyException", "MalformedPolicy", slog.LevelInfo},
 	Unauthenticated:    {403, 403, "MissingAuthenticationTokenException", "Forbidden", slog.LevelWarn},
 	UnknownKey:         {403, 403, "UnrecognizedClientException", "Forbidden", slog.LevelWarn},
+	ExpiredToken:       {403, 403, "ExpiredTokenException", "Forbidden", slog.LevelInfo},
 	BadSignature:       {403, 403, "InvalidSignatureException", "Forbidden", slog.LevelWarn},
 	AccessDenied:       {403, 403, "AccessDeniedException", "AccessDenied", slog.LevelWarn},
 	Unauthorized:       {401, 403, "UnauthorizedException", "Forbidden", slog.LevelInfo},

@@ -193,7 +193,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	}
 	s.keys = ca.NewKeyPool(s.cfg.Pool, 1)
 	s.functions = functions.NewSet(s.lookupFunction, map[string]functions.Opener{
-		functions.Process:   process.Driver{Rand: s.cfg.Rand, Now: s.cfg.Now}.Open,
+		functions.Process:   process.Driver{Rand: s.cfg.Rand, Now: s.cfg.Now, Grant: s.grant}.Open,
 		functions.HTTP:      httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open,
 		functions.Allowlist: allowlist.Open,
 	})

@@ -75,6 +75,10 @@ func (c *child) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusForbidden, "Forbidden", "this Runtime API serves another process")
 		return
 	}
+	if path == "credentials" && r.Method == http.MethodGet && c.program.driver.Grant != nil {
+		c.credentials(w)
+		return
+	}
 	path, ok := strings.CutPrefix(path, version+"/runtime/")
 	id, verb, _ := strings.Cut(strings.TrimPrefix(path, "invocation/"), "/")
 	switch {

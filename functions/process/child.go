@@ -132,7 +132,7 @@ func (c *child) command(api string) *exec.Cmd {
 		Path:        argv[0],
 		Args:        argv,
 		Dir:         filepath.Dir(argv[0]),
-		Env:         environment(c.program.tenant, c.program.spec, api),
+		Env:         environment(c.program.tenant, c.program.spec, api, c.granted(api)),
 		SysProcAttr: ownGroup(),
 	}
 }

@@ -12,7 +12,7 @@ import (
 // environment is the whole environment of a process whose Runtime API is at
 // api: what Lambda sets, then what the spec says. Nothing comes from the
 // server's own, which holds its secrets.
-func environment(t arn.Tenant, s functions.Spec, api string) []string {
+func environment(t arn.Tenant, s functions.Spec, api string, granted map[string]string) []string {
 	env := map[string]string{
 		"PATH":                            "/usr/local/bin:/usr/bin:/bin",
 		"HOME":                            "/tmp",
@@ -30,6 +30,7 @@ func environment(t arn.Tenant, s functions.Spec, api string) []string {
 		"LAMBDA_TASK_ROOT":                filepath.Dir(s.Command[0]),
 		"_HANDLER":                        filepath.Base(s.Command[0]),
 	}
+	maps.Copy(env, granted)
 	maps.Copy(env, s.Env)
 	env["AWS_LAMBDA_RUNTIME_API"] = api
 	list := make([]string, 0, len(env))

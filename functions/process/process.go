@@ -46,6 +46,19 @@ type Driver struct {
 	// as on Lambda. It is longer than a call may take: a process that starts
 	// slowly refuses the call which started it, and serves a later one.
 	InitLimit time.Duration
+	// Grant gives a function credentials for the control plane, anew each time
+	// its AWS SDK asks, and what else its environment needs to reach it. Nil
+	// grants nothing.
+	Grant func(t arn.Tenant, name string) (Grant, error)
+}
+
+// A Grant is what a function may reach the control plane with. It goes to the
+// process as AWS's container credentials do, which every AWS SDK renews before
+// they expire.
+type Grant struct {
+	KeyID, Secret, Token string
+	Expires              time.Time
+	Env                  map[string]string // such as AWS_ENDPOINT_URL_IOT
 }
 
 func (d Driver) withDefaults() Driver {
