@@ -41,6 +41,7 @@ func (s *Server) extensions() []extension {
 		{http.MethodPost, "/slipway/functions/{name}/test", "slipway:TestFunction", s.testFunction},
 		{http.MethodPost, "/slipway/accounts", "slipway:AddAccount", s.addAccount},
 		{http.MethodGet, "/slipway/accounts", "slipway:ListAccounts", s.listAccounts},
+		{http.MethodGet, "/slipway/accounts/{account}/{region}", "slipway:DescribeAccount", s.describeAccount},
 		{http.MethodPatch, "/slipway/accounts/{account}/{region}", "slipway:UpdateAccount", s.updateAccount},
 		{http.MethodPost, "/slipway/keys", "slipway:AddKey", s.addKey},
 		{http.MethodGet, "/slipway/keys", "slipway:ListKeys", s.listKeys},
