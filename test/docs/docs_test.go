@@ -124,4 +124,12 @@ func TestEveryCrashPointIsExplained(t *testing.T) {
 			t.Errorf("docs/flows/claim.md does not name the crash point %s.", point)
 		}
 	}
+	for door, points := range crash.JustInTime {
+		flow := read(t, "docs/flows/"+door+".md")
+		for _, point := range points {
+			if !strings.Contains(flow, "`"+point+"`") {
+				t.Errorf("docs/flows/%s.md does not name the crash point %s.", door, point)
+			}
+		}
+	}
 }

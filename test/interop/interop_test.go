@@ -32,6 +32,7 @@ const limit = 4 * time.Minute
 var scripts = []struct{ sentence, command, file string }{
 	{"the aws command line, openssl and mosquitto's clients take a device by hand", "bash", "mosquitto.sh"},
 	{"what README.md and docs/flows/by-hand.md tell a newcomer to do by hand works", "bash", "readme.sh"},
+	{"pages of docs/flows work, and print what they promise", "python3", "flows.py"},
 	{"boto3 sets a fleet up and reads it back", "python3", "boto3_setup.py"},
 	{"paho-mqtt provisions over 3.1.1 and 5", "python3", "paho_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python provisions with both its clients", "python3", "awsiotsdk_flow.py"},
