@@ -45,11 +45,22 @@ type Issuer interface {
 	TemporaryClaim(ctx context.Context, t arn.Tenant, template, madeBy string) (c *certs.Certificate, keyPEM, pubPEM string, expires time.Time, err error)
 }
 
+// Bulk works on thing registration tasks.
+type Bulk interface {
+	// Check refuses a file that is not there.
+	Check(ctx context.Context, t arn.Tenant, bucket, key string) error
+	// Wake says that a task may have been started.
+	Wake()
+	// Link gives a URL by which a report can be read for a while.
+	Link(ctx context.Context, t arn.Tenant, report string) (string, error)
+}
+
 // Config is what a Server needs.
 type Config struct {
 	DB     store.DB
 	Keys   tenants.Sealer // opens the secrets of access keys, seals page tokens
 	Issuer Issuer
+	Bulk   Bulk // nil: tasks are only written down
 	// Endpoint gives the host name by which a tenant's devices reach the
 	// gateway: what DescribeEndpoint answers. It never changes for a tenant.
 	Endpoint func(arn.Tenant) string

@@ -32,18 +32,30 @@ type taskInput struct {
 	RoleARN      string `json:"roleArn"`
 }
 
-// startRegistrationTask refuses a template that no line could succeed with.
+// queueHeader lets a task wait for its turn, where AWS refuses it.
+const queueHeader = "X-Slipway-Queue"
+
+// startRegistrationTask refuses a template that no line could succeed with,
+// and a file that is not there.
 func (s *Server) startRegistrationTask(ctx context.Context, c *Call, in *taskInput) (any, error) {
 	if _, err := templates.Parse([]byte(in.TemplateBody), templates.Inline); err != nil {
 		return nil, err
 	}
+	if s.cfg.Bulk != nil {
+		if err := s.cfg.Bulk.Check(ctx, c.Tenant, in.Bucket, in.Key); err != nil {
+			return nil, err
+		}
+	}
 	var k *tasks.Task
 	err := s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		k = &tasks.Task{Template: in.TemplateBody, Bucket: in.Bucket, Key: in.Key, Role: in.RoleARN, Created: s.cfg.Now()}
-		return tasks.Start(ctx, tx, c.Tenant, k)
+		return tasks.Start(ctx, tx, c.Tenant, k, c.Header.Get(queueHeader) != "")
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Bulk != nil {
+		s.cfg.Bulk.Wake()
 	}
 	return taskID{k.ID}, nil
 }
@@ -107,8 +119,9 @@ func (s *Server) listRegistrationTasks(ctx context.Context, c *Call, in *struct 
 	}{ids, s.seal(c, next)}, err
 }
 
-// listRegistrationTaskReports has no report to link to until tasks are worked
-// on. Its model knows no ResourceNotFoundException.
+// listRegistrationTaskReports gives a link to the report, once there is one:
+// when the task has ended and had such lines. Its model knows no
+// ResourceNotFoundException.
 func (s *Server) listRegistrationTaskReports(ctx context.Context, c *Call, in *struct {
 	byToken
 	taskID
@@ -117,16 +130,31 @@ func (s *Server) listRegistrationTaskReports(ctx context.Context, c *Call, in *s
 	if _, err := s.tokenPage(c, in.byToken); err != nil {
 		return nil, err
 	}
-	err := s.view(ctx, func(ctx context.Context, tx store.Tx) error {
-		_, err := tasks.Get(ctx, tx, c.Tenant, in.ID)
+	var k *tasks.Task
+	err := s.view(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		k, err = tasks.Get(ctx, tx, c.Tenant, in.ID)
 		if fault.Is(err, fault.Missing) {
 			_, text := fault.Show(err)
 			return fault.Wrap(fault.InvalidRequest, err, "%s", text)
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	key, links := k.Results, []string{}
+	if in.Type == "ERRORS" {
+		key = k.Errors
+	}
+	if key != "" && s.cfg.Bulk != nil {
+		link, err := s.cfg.Bulk.Link(ctx, c.Tenant, key)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+	}
 	return struct {
 		Links []string `json:"resourceLinks"`
 		Type  string   `json:"reportType"`
-	}{[]string{}, in.Type}, err
+	}{links, in.Type}, nil
 }

@@ -25,17 +25,38 @@ import (
 // template's resources by their logical names.
 func (s *Service) RegisterInline(ctx context.Context, t arn.Tenant, body string, params map[string]string) (certificatePEM string, arns map[string]string, err error) {
 	defer s.stage("register-inline")()
-	i := &inline{tenant: t}
-	if i.plan, err = planInline(body, params); err == nil {
+	made, err := s.RegisterAnd(ctx, t, body, params, func(context.Context, store.Tx, *Registered) error { return nil })
+	if err != nil {
+		return "", nil, err
+	}
+	return made.CertificatePEM, made.ARNs, nil
+}
+
+// A Registered is what became of an inline registration.
+type Registered struct {
+	Thing          string     // its name; empty: the template has none
+	CertificateID  arn.CertID // empty: the template has none
+	CertificatePEM string
+	ARNs           map[string]string // by logical name
+}
+
+// RegisterAnd is RegisterInline for one of many: also lets its caller write, in
+// the same transaction as everything else, that this one is done. It may call
+// and again where the store runs a transaction again.
+func (s *Service) RegisterAnd(ctx context.Context, t arn.Tenant, body string, params map[string]string,
+	and func(context.Context, store.Tx, *Registered) error) (*Registered, error) {
+	i := &inline{tenant: t, and: and}
+	parsed, err := s.parsed.parse(body, templates.Inline)
+	if err == nil {
+		i.plan, err = parsed.Render(templates.Input{Parameters: params})
+	}
+	if err == nil {
 		err = s.registerInline(ctx, i)
 	}
 	if err != nil {
-		return "", nil, registrationFailure(err)
+		return nil, registrationFailure(err)
 	}
-	if i.cert != nil {
-		certificatePEM = i.cert.PEM
-	}
-	return certificatePEM, i.arns(), nil
+	return i.registered(), nil
 }
 
 // An inline is one RegisterInline on its way.
@@ -44,14 +65,7 @@ type inline struct {
 	plan   *templates.Plan
 	cert   *certs.Certificate // set when it was found or made; nil: the template has none
 	made   bool               // the certificate is new
-}
-
-func planInline(body string, params map[string]string) (*templates.Plan, error) {
-	parsed, err := templates.Parse([]byte(body), templates.Inline)
-	if err != nil {
-		return nil, err
-	}
-	return parsed.Render(templates.Input{Parameters: params})
+	and    func(context.Context, store.Tx, *Registered) error
 }
 
 func (s *Service) registerInline(ctx context.Context, i *inline) error {
@@ -132,9 +146,17 @@ func (s *Service) brought(ctx context.Context, tx store.Tx, i *inline) (*certs.C
 	return certs.Register(ctx, tx, i.tenant, leaf, authority, certs.Status(p.Status), s.Now())
 }
 
-// applyInline writes the plan. A certificate that was there before keeps or
-// gets its status as the override settings say.
+// applyInline writes the plan, and what its caller has to add.
 func (s *Service) applyInline(ctx context.Context, tx store.Tx, i *inline) error {
+	if err := s.writeInline(ctx, tx, i); err != nil {
+		return err
+	}
+	return i.and(ctx, tx, i.registered())
+}
+
+// writeInline writes the plan. A certificate that was there before keeps or
+// gets its status as the override settings say.
+func (s *Service) writeInline(ctx context.Context, tx store.Tx, i *inline) error {
 	w, plan := s.inlineWriter(tx, i), *i.plan
 	switch {
 	case i.cert == nil:
@@ -201,6 +223,17 @@ func (w *writer) foresee(ctx context.Context, plan *templates.Plan) error {
 		}
 	}
 	return nil
+}
+
+func (i *inline) registered() *Registered {
+	r := &Registered{ARNs: i.arns()}
+	if i.plan.Thing != nil {
+		r.Thing = i.plan.Thing.Name
+	}
+	if i.cert != nil {
+		r.CertificateID, r.CertificatePEM = i.cert.ID, i.cert.PEM
+	}
+	return r
 }
 
 // arns names what was registered, by logical name.

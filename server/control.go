@@ -10,7 +10,7 @@ import (
 // openControl makes the control plane and adds Slipway's own operations.
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
-		DB: s.db, Keys: s.seal, Issuer: s.issuer, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied, Deliver: s.deliver,
+		DB: s.db, Keys: s.seal, Issuer: s.issuer, Bulk: taskWorker{s.bulk, s}, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied, Deliver: s.deliver,
 		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Profile: s.cfg.Profile, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {
@@ -49,6 +49,9 @@ func (s *Server) extensions() []extension {
 		{http.MethodPost, "/slipway/templates/{name}/preview", "slipway:PreviewTemplate", s.previewTemplate},
 		{http.MethodGet, "/slipway/audit", "slipway:ListAudit", s.listAudit},
 		{http.MethodGet, "/slipway/audit/verify", "slipway:VerifyAudit", s.verifyAudit},
+		{http.MethodPut, "/slipway/buckets/{name}", "slipway:PutBucket", s.putBucket},
+		{http.MethodGet, "/slipway/buckets", "slipway:ListBuckets", s.listBuckets},
+		{http.MethodPost, "/slipway/buckets/{name}/links", "slipway:CreateBucketLink", s.createBucketLink},
 		{http.MethodPost, "/slipway/policy/explain", "slipway:ExplainPolicy", s.explainPolicy},
 	}
 }

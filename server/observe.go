@@ -76,7 +76,12 @@ func (s *Server) controlHandler() http.Handler {
 	mux.Handle("GET /metrics", s.named(s.metrics.Handler()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.readyz)
+	links := s.named(http.HandlerFunc(s.serveLink))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if linked(r) {
+			links.ServeHTTP(w, r)
+			return
+		}
 		switch r.URL.Path {
 		case "/metrics", "/healthz", "/readyz":
 			mux.ServeHTTP(w, r)

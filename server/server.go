@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/bulk"
 	"github.com/slipway-iot/slipway/bus/local"
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/control"
@@ -56,6 +57,7 @@ type Server struct {
 	functions *functions.Set
 	provision *provision.Service // for devices
 	issuer    *provision.Service // for callers of the control plane
+	bulk      *bulk.Service
 	journal   *journal.Journal
 	dispatch  *dispatch.Dispatcher
 	caller    *http.Client // of the endpoints that rules call
@@ -103,7 +105,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) open(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.openData, s.openStore, s.openCA, s.ensureAdmin, s.openUseCases, s.listen, s.openControl,
+		s.openData, s.openStore, s.openCA, s.ensureAdmin, s.openUseCases, s.openBulk, s.listen, s.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -141,7 +143,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		s.bare = nil
 		return err
 	}
-	s.trail = trail.New(s.bare, s.cfg.Now, map[string]trail.Viewer{store.FunctionDocument: s.viewFunction})
+	s.trail = trail.New(s.bare, s.cfg.Now, map[string]trail.Viewer{store.FunctionDocument: s.viewFunction, bucketDocument: s.viewBucket})
 	s.db = s.trail
 	s.sealer = &sealer{db: s.bare, box: s.seal}
 	return s.adopt(ctx)
@@ -334,6 +336,7 @@ func (s *Server) Run(ctx context.Context) error {
 	edges.Go(func() error { return ignoreEnd(s.keys.Run(ctx)) })
 	edges.Go(func() error { s.dispatch.Run(ctx, s.cfg.Store == "sqlite"); return nil })
 	edges.Go(func() error { s.provision.Reap(ctx, s.cfg.ReapEvery); return nil })
+	edges.Go(func() error { s.bulk.Run(ctx); return nil })
 	edges.Go(func() error { return s.gateway.Serve(s.listeners["mqtt"], gateway.Plain) })
 	if ln := s.listeners["alpn"]; ln != nil {
 		edges.Go(func() error { return s.gateway.Serve(ln, gateway.ByALPN) })

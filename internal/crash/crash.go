@@ -38,3 +38,14 @@ var JustInTime = map[string][]string{
 		"arrive.announced",
 	},
 }
+
+// Bulk lists those that a line of bulk registration passes, and then its task
+// (docs/flows/bulk.md).
+var Bulk = []string{
+	"create.intended", // the intent is on disk, the key was not used
+	"create.signed",   // the certificate exists in memory only
+	"bulk.applying",   // inside the transaction, everything written
+	"bulk.applied",    // the line is done, on disk, and remembered
+	"bulk.reported",   // both reports are written, the task is in progress
+	"bulk.ended",      // the task has ended, its lines are remembered still
+}

@@ -1,0 +1,199 @@
+package bulk
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/attempts"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
+	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/wire/strict"
+)
+
+// maxLine is how many characters a line may have (methods.md, section 9).
+const maxLine = 256_000
+
+// A line is one line of the file.
+type line struct {
+	number int   // from 1; empty lines count, and are passed over
+	offset int64 // of its first byte
+	bytes  int   // its length, with the end of the line
+	text   []byte
+	long   bool // it has more characters than a line may have, and text is empty
+}
+
+// A reader reads lines, and holds one at a time.
+type reader struct {
+	in     *bufio.Reader
+	number int
+	offset int64
+}
+
+func newReader(in io.Reader) *reader { return &reader{in: bufio.NewReaderSize(in, 64<<10)} }
+
+// next gives the next line that is not blank; io.EOF after the last.
+func (r *reader) next() (line, error) {
+	for {
+		l, err := r.line()
+		if err != nil || l.long || len(bytes.TrimSpace(l.text)) > 0 {
+			return l, err
+		}
+	}
+}
+
+// line reads to the end of the line. Of one that is too long it keeps nothing.
+func (r *reader) line() (line, error) {
+	r.number++
+	l := line{number: r.number, offset: r.offset}
+	for {
+		part, err := r.in.ReadSlice('\n')
+		l.bytes += len(part)
+		if l.bytes > maxLine*utf8.UTFMax+2 {
+			l.long, l.text = true, nil
+		} else {
+			l.text = append(l.text, part...)
+		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		r.offset += int64(l.bytes)
+		if err == io.EOF && l.bytes > 0 {
+			err = nil
+		}
+		l.text = bytes.TrimRight(l.text, "\r\n")
+		if l.long = l.long || utf8.RuneCount(l.text) > maxLine; l.long {
+			l.text = nil
+		}
+		return l, err
+	}
+}
+
+// parameters reads the line as what a template takes.
+func (l line) parameters() (map[string]string, error) {
+	if l.long {
+		return nil, fault.New(fault.InvalidRequest, "The line has more than %d characters.", maxLine)
+	}
+	tree, err := strict.Parse(l.text)
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidRequest, err, "The line is not well-formed JSON: %s.", arn.Clip(err.Error(), 200))
+	}
+	if tree.Kind != strict.Object {
+		return nil, fault.New(fault.InvalidRequest, "The line is %s; a JSON object of parameters is expected.", tree.Kind)
+	}
+	params := make(map[string]string, len(tree.Members))
+	for _, m := range tree.Members {
+		if m.Value.Kind != strict.String {
+			return nil, fault.New(fault.InvalidRequest, "Parameter %s is %s; a string is expected.", arn.Clip(m.Key, 80), m.Value.Kind)
+		}
+		params[m.Key] = m.Value.Text
+	}
+	return params, nil
+}
+
+// The pauses before a line is tried again that the store could not write. They
+// double.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// one does a line, and remembers what became of it. An error is not the
+// line's: nothing of it was done.
+func (j *job) one(ctx context.Context, l line) error {
+	began := j.Now()
+	params, err := l.parameters()
+	var made Registered
+	if err == nil {
+		made, err = j.register(ctx, l, params)
+	}
+	if fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	if err != nil {
+		if err := j.refuse(ctx, l, err); err != nil {
+			return err
+		}
+	}
+	j.count(l, err == nil)
+	j.tell(began, l, params, made, err)
+	return nil
+}
+
+// register is the line's one transaction that counts.
+func (j *job) register(ctx context.Context, l line, params map[string]string) (made Registered, err error) {
+	for wait := firstPause; ; wait *= 2 {
+		made, err = j.Register(ctx, j.t, j.task.Template, params, func(ctx context.Context, tx store.Tx, r Registered) error {
+			a := answer{Offset: l.offset, Certificate: r.Certificate, ARNs: r.ARNs}
+			if err := a.put(ctx, tx, j.t, j.task.ID, l.number); err != nil {
+				return err
+			}
+			crash.Point("bulk.applying")
+			return nil
+		})
+		if err == nil {
+			crash.Point("bulk.applied")
+		}
+		if !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Throttled) || wait > lastPause {
+			return made, err
+		}
+		rest(ctx, wait)
+	}
+}
+
+// refuse remembers that a line failed.
+func (j *job) refuse(ctx context.Context, l line, cause error) error {
+	face, text := fault.Show(cause)
+	return j.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+		a := answer{Offset: l.offset, Code: face.Exception, Message: text}
+		return a.put(ctx, tx, j.t, j.task.ID, l.number)
+	})
+}
+
+// tell leaves an attempt, so that `slipway trace` finds the device by any of
+// its parameters.
+func (j *job) tell(began time.Time, l line, params map[string]string, made Registered, err error) {
+	a := &attempts.Attempt{
+		Tenant: j.t, ID: ref.ID(j.t.String(), Door, fmt.Sprint(j.task.ID, "/", l.number), began),
+		Opened: began, Closed: j.Now(), Door: Door, Count: 1, Keys: []string{j.task.ID},
+	}
+	text := fmt.Sprintf("Line %d of %s/%s, task %s.", l.number, j.task.Bucket, j.task.Key, j.task.ID)
+	a.Steps = []attempts.Step{{Name: "read", Text: attempts.Plain(text, 512)}}
+	last := attempts.Step{After: a.Closed.Sub(began), Name: "register"}
+	if err != nil {
+		_, said := fault.Show(err)
+		a.Outcome, a.Reason = attempts.Refused, attempts.Plain(said, 512)
+		last.Text, last.Refused = a.Reason, true
+	} else {
+		a.Outcome, a.Thing, a.NewCert = attempts.Provisioned, made.Thing, made.Certificate
+		last.Text = attempts.Plain("Registered "+strings.Join(slices.Sorted(maps.Values(made.ARNs)), ", ")+".", 512)
+		a.Keys = append(a.Keys, made.Thing, string(made.Certificate))
+	}
+	a.Steps = append(a.Steps, last)
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if v := params[name]; len(v) <= maxKey && len(a.Keys) < maxKeys {
+			a.Keys = append(a.Keys, v)
+		}
+	}
+	a.Keys = slices.DeleteFunc(a.Keys, func(k string) bool { return k == "" })
+	j.Metrics.Attempt(Door, string(a.Outcome))
+	if j.Record != nil {
+		j.Record(a)
+	}
+}
+
+// What an attempt is found by: no signing requests, and not without bound.
+const (
+	maxKey  = 256
+	maxKeys = 16
+)
