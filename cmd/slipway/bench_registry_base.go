@@ -21,6 +21,9 @@ type base struct {
 	store string // as --store names it
 	name  string // of a database on this machine's PostgreSQL, else empty
 	size  func() (int64, error)
+	// settle does what PostgreSQL's background would have done by and by with
+	// what was loaded at once; nil for SQLite.
+	settle func() error
 }
 
 // newBases understands --store.
@@ -46,13 +49,22 @@ func (b *bases) create(data string) (*base, error) {
 	}
 	b.drops = append(b.drops, drop)
 	name, err := b.server.SQL(url, "SELECT current_database()")
-	return &base{store: url, name: name, size: func() (int64, error) {
+	size := func() (int64, error) {
 		bytes, err := b.server.SQL(url, "SELECT pg_database_size(current_database())")
 		if err != nil {
 			return 0, err
 		}
 		return strconv.ParseInt(bytes, 10, 64)
-	}}, err
+	}
+	settle := func() error {
+		for _, statement := range []string{"VACUUM ANALYZE", "CHECKPOINT"} {
+			if _, err := b.server.SQL(url, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return &base{url, name, size, settle}, err
 }
 
 func fileSize(pattern string) (size int64, err error) {

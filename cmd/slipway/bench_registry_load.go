@@ -95,6 +95,9 @@ func (r *subject) load(ctx context.Context, s streams) error {
 		}
 		*part.bytes -= empty
 	}
+	if r.base.settle != nil {
+		return r.base.settle()
+	}
 	return nil
 }
 
