@@ -185,6 +185,13 @@ func (u *undo) add(what string, take func(context.Context) error) {
 	u.steps = append(u.steps, undoStep{what, take})
 }
 
+// last takes the last step back at once.
+func (u *undo) last(ctx context.Context) error {
+	step := u.steps[len(u.steps)-1]
+	u.steps = u.steps[:len(u.steps)-1]
+	return step.take(ctx)
+}
+
 // all takes everything back, the last first, also when the caller has given up,
 // and adds to the cause what became of it.
 func (u *undo) all(ctx context.Context, cause error) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,11 +12,15 @@ import (
 	"github.com/slipway-iot/slipway/client/api"
 )
 
-// An awsCertificate is what CreateCertificateFromCsr answers.
+// An awsCertificate is what CreateCertificateFromCsr answers, and with a key
+// CreateKeysAndCertificate.
 type awsCertificate struct {
-	ID  string `json:"certificateId"`
-	ARN string `json:"certificateArn"`
-	PEM string `json:"certificatePem"`
+	ID   string `json:"certificateId"`
+	ARN  string `json:"certificateArn"`
+	PEM  string `json:"certificatePem"`
+	Keys struct {
+		Private string `json:"PrivateKey"`
+	} `json:"keyPair"`
 }
 
 // makeElsewhere makes a device by AWS's operations, step by step, and takes
@@ -41,25 +46,17 @@ func (b *batch) steps(ctx context.Context, w wantedDevice, key *deviceKey, done 
 	if err := p.thing(ctx, w, done); err != nil {
 		return madeDevice{}, err
 	}
-	var c awsCertificate
-	err := p.call(ctx, http.MethodPost, "/certificates", url.Values{"setAsActive": {"false"}}, map[string]string{"certificateSigningRequest": key.request}, &c)
-	if gone := new(api.Unreachable); errors.As(err, &gone) {
-		return madeDevice{}, fmt.Errorf("%w\nIt may have made a certificate that is INACTIVE and attached to nothing", err)
-	}
+	c, err := p.certificate(ctx, key, done)
 	if err != nil {
 		return madeDevice{}, err
 	}
-	at := api.Path("certificates", c.ID)
-	done.add("certificate "+c.ID, func(ctx context.Context) error {
-		return p.call(ctx, http.MethodDelete, at, nil, nil, nil)
-	})
 	if err := p.attach(ctx, w, c.ARN, done); err != nil {
 		return madeDevice{}, err
 	}
 	made := madeDevice{id: c.ID, arn: c.ARN}
 	last := []func() error{
 		func() (err error) { made.files, err = b.shelf.put(w.name, key, c.PEM, b.where, c.ID); return err },
-		func() error { return p.activate(ctx, at, c.ID, done) },
+		func() error { return p.setStatus(ctx, c.ID, "ACTIVE") },
 	}
 	if !b.shelf.keeps() {
 		slices.Reverse(last)
@@ -70,11 +67,50 @@ func (b *batch) steps(ctx context.Context, w wantedDevice, key *deviceKey, done 
 	return made, last[1]()
 }
 
-func (p *plane) activate(ctx context.Context, at, id string, done *undo) error {
-	done.add("activation of certificate "+id, func(ctx context.Context) error {
-		return p.call(ctx, http.MethodPut, at, url.Values{"newStatus": {"INACTIVE"}}, nil, nil)
+// certificate gets an INACTIVE certificate for the device's key. An emulator
+// may certify a key of its own instead, which fits nothing: then both come from
+// there.
+func (p *plane) certificate(ctx context.Context, key *deviceKey, done *undo) (*awsCertificate, error) {
+	c, err := p.newCertificate(ctx, "/certificates", map[string]string{"certificateSigningRequest": key.request}, done)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tls.X509KeyPair([]byte(c.PEM), []byte(key.pem)); err == nil {
+		return c, nil
+	}
+	if err := done.last(ctx); err != nil {
+		return nil, err
+	}
+	if c, err = p.newCertificate(ctx, "/keys-and-certificate", nil, done); err != nil {
+		return nil, err
+	}
+	key.pem, key.theirs = c.Keys.Private, true
+	return c, nil
+}
+
+// newCertificate makes one. It counts as ACTIVE when it is taken back, since an
+// answer that was lost may have been a yes, and an emulator may not know
+// setAsActive.
+func (p *plane) newCertificate(ctx context.Context, path string, request any, done *undo) (*awsCertificate, error) {
+	var c awsCertificate
+	err := p.call(ctx, http.MethodPost, path, url.Values{"setAsActive": {"false"}}, request, &c)
+	if gone := new(api.Unreachable); errors.As(err, &gone) {
+		return nil, fmt.Errorf("%w\nIt may have made a certificate that is INACTIVE and attached to nothing", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	done.add("certificate "+c.ID, func(ctx context.Context) error {
+		if err := p.setStatus(ctx, c.ID, "INACTIVE"); err != nil {
+			return err
+		}
+		return p.call(ctx, http.MethodDelete, api.Path("certificates", c.ID), nil, nil, nil)
 	})
-	return p.call(ctx, http.MethodPut, at, url.Values{"newStatus": {"ACTIVE"}}, nil, nil)
+	return &c, nil
+}
+
+func (p *plane) setStatus(ctx context.Context, id, status string) error {
+	return p.call(ctx, http.MethodPut, api.Path("certificates", id), url.Values{"newStatus": {status}}, nil, nil)
 }
 
 // thing makes the thing and puts it into its groups. CreateThing of a thing

@@ -58,6 +58,7 @@ type deviceKey struct {
 	request string
 	earlier bool // an earlier run made it
 	put     bool // its device's files are written
+	theirs  bool // another control plane made it, and it is not on disk yet
 }
 
 func newDeviceKey(kind string) (*deviceKey, error) {
@@ -191,6 +192,11 @@ func (f *folders) put(name string, k *deviceKey, certificate string, to connects
 		return nil, err
 	}
 	k.put = true
+	if k.theirs {
+		if err := writeWhole(f.path(name, nextSuffix), []byte(k.pem), 0o600); err != nil {
+			return nil, err
+		}
+	}
 	names := []string{f.path(name, keySuffix)}
 	if err := os.Rename(f.path(name, nextSuffix), names[0]); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@
 package foreign
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -42,10 +43,13 @@ func TestDevicesAreMadeAndShown(t *testing.T) {
 	m.call(t, "POST", "/policies/speak", map[string]string{"policyDocument": speak})
 
 	m.run(t, "device", "create", "A1", "--type", "Lock", "--group", "hall", "--policy", "speak", "--attribute", "site=berlin", "--out", "out").
-		is(t, done, `thing: +A1\n`, `, ACTIVE\n`, `policies: +speak\n`, `out/A1.private.key\n`)
-	key, err := os.Stat(filepath.Join(m.dir, "out", "A1.private.key"))
-	if err != nil || key.Mode() != 0o600 {
-		t.Errorf("the key: %v, %v", key, err)
+		is(t, done, `thing: +A1\n`, `, ACTIVE\n`, `policies: +speak\n`, `out/A1/A1.private.key\n`)
+	cert, key := filepath.Join(m.dir, "out", "A1", "A1.cert.pem"), filepath.Join(m.dir, "out", "A1", "A1.private.key")
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		t.Errorf("certificate and key: %v", err)
+	}
+	if info, err := os.Stat(key); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the key: %v, %v", info, err)
 	}
 	m.run(t, "device", "show", "A1").is(t, done, `type: +Lock\n`, `attributes: +site = berlin\n`, `groups: +hall\n`, `ACTIVE, good until`, `policies: +speak\n`)
 	var shown struct {
