@@ -46,6 +46,9 @@ func (s *Service) write(ctx context.Context, tx store.Tx, t *try) (did []string,
 	if err := s.redeem(ctx, tx, t); err != nil || t.remembered != nil {
 		return nil, err
 	}
+	if err := t.count(ctx, tx); err != nil {
+		return nil, err
+	}
 	if t.asked { // the template may have gone while the function thought
 		if t.record, err = usable(ctx, tx, t); err != nil {
 			return nil, err

@@ -30,6 +30,9 @@ func (s *Service) CreateFromCSR(ctx context.Context, who Caller, csr []byte) (*w
 	if err != nil {
 		return nil, err
 	}
+	if err := s.withinTerms(ctx, who, linted); err != nil {
+		return nil, err
+	}
 	crash.Point("create.linted")
 	cert, token, err := s.entrust(ctx, who, linted, certs.FromCSR)
 	if err != nil {
@@ -43,6 +46,9 @@ func (s *Service) CreateFromCSR(ctx context.Context, who Caller, csr []byte) (*w
 func (s *Service) CreateKeys(ctx context.Context, who Caller) (*wire.CreateAnswer, error) {
 	defer s.stage("create-keys")()
 	if err := s.mayCreate(who); err != nil {
+		return nil, err
+	}
+	if err := s.withinTerms(ctx, who, nil); err != nil {
 		return nil, err
 	}
 	key, err := s.Keys.Get(ctx)
@@ -71,7 +77,7 @@ func (s *Service) mayCreate(who Caller) error {
 		return fault.New(fault.Refused, "The claim certificate expired at %s, while the device was connected. Install a new claim.", who.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if who.Claim != nil && who.Claim.Trusted && now.Sub(who.Since) > temporaryClaimLife {
-		return fault.New(fault.Refused, "This temporary claim's connection is older than five minutes. Ask the installer for a new claim.")
+		return fault.New(fault.Refused, "The temporary claim has expired: this connection with it is older than five minutes. Ask the installer for a new claim.")
 	}
 	return nil
 }

@@ -64,8 +64,9 @@ func keepCertificate(ctx context.Context, tx store.Tx, c *certs.Certificate) err
 // A NewClaim asks for a claim certificate.
 type NewClaim struct {
 	Template string        // the only template that it may use
-	ValidFor time.Duration // zero: as long as AWS's certificates
+	ValidFor time.Duration // zero: as long as AWS's certificates; of a temporary claim, five minutes
 	MadeBy   string        // access key id
+	Devices  int           // of a temporary claim: how many it may register; zero: MaxPerClaim
 }
 
 // ClaimPolicyName is the policy that claims made here carry. It allows the
@@ -82,17 +83,31 @@ func (s *Service) Claim(ctx context.Context, t arn.Tenant, n NewClaim) (c *certs
 // TemporaryClaim answers CreateProvisioningClaim: a claim of five minutes that
 // is not listed and whose rights are implicit (methods.md, section 7).
 func (s *Service) TemporaryClaim(ctx context.Context, t arn.Tenant, template, madeBy string) (c *certs.Certificate, keyPEM, pubPEM string, expires time.Time, err error) {
-	c, keyPEM, pubPEM, err = s.claim(ctx, t, NewClaim{Template: template, ValidFor: temporaryClaimLife, MadeBy: madeBy}, certs.FromUser)
+	c, keyPEM, pubPEM, err = s.TrustedClaim(ctx, t, NewClaim{Template: template, MadeBy: madeBy})
 	if err == nil {
 		expires = c.NotAfter
 	}
 	return c, keyPEM, pubPEM, expires, err
 }
 
-func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from certs.Origin) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
-	if err = s.claimable(ctx, t, n.Template); err != nil {
-		return nil, "", "", err
+// TrustedClaim is TemporaryClaim for who wants it shorter, or for fewer devices.
+func (s *Service) TrustedClaim(ctx context.Context, t arn.Tenant, n NewClaim) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
+	if n.ValidFor == 0 {
+		n.ValidFor = temporaryClaimLife
 	}
+	if n.Devices == 0 {
+		n.Devices = MaxPerClaim
+	}
+	if n.ValidFor < 0 || n.ValidFor > temporaryClaimLife {
+		return nil, "", "", fault.New(fault.InvalidRequest, "A temporary claim cannot be good for %v: expected at most %v.", n.ValidFor, temporaryClaimLife)
+	}
+	if n.Devices < 0 || n.Devices > MaxPerClaim {
+		return nil, "", "", fault.New(fault.InvalidRequest, "A temporary claim cannot be for %d devices: expected 1 to %d.", n.Devices, MaxPerClaim)
+	}
+	return s.claim(ctx, t, n, certs.FromUser)
+}
+
+func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from certs.Origin) (c *certs.Certificate, keyPEM, pubPEM string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), s.Rand)
 	if err != nil {
 		return nil, "", "", err
@@ -101,10 +116,7 @@ func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from cert
 	if err != nil {
 		return nil, "", "", err
 	}
-	c, err = s.issue(ctx, t, linted, ca.Profile{Validity: n.ValidFor}, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
-		return keepClaim(ctx, tx, c, n)
-	})
-	if err != nil {
+	if c, err = s.claimFor(ctx, t, n, linted, from, terms{Devices: n.Devices}, nil); err != nil {
 		return nil, "", "", err
 	}
 	if keyPEM, err = privatePEM(key); err != nil {
@@ -112,6 +124,26 @@ func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from cert
 	}
 	pubPEM, err = publicPEM(key.Public())
 	return c, keyPEM, pubPEM, err
+}
+
+// claimFor makes a claim for a key. What also has to hold when it is stored,
+// and joins the transaction, is in also, if not nil.
+func (s *Service) claimFor(ctx context.Context, t arn.Tenant, n NewClaim, l *ca.Linted, from certs.Origin, v terms,
+	also func(context.Context, store.Tx) error) (*certs.Certificate, error) {
+	if err := s.claimable(ctx, t, n.Template); err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, t, l, ca.Profile{Validity: n.ValidFor}, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+		if also != nil {
+			if err := also(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := keepClaim(ctx, tx, c, n); err != nil || !c.Hidden {
+			return err
+		}
+		return keepTerms(ctx, tx, t, c.ID, v)
+	})
 }
 
 func keepClaim(ctx context.Context, tx store.Tx, c *certs.Certificate, n NewClaim) error {

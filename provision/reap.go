@@ -131,6 +131,9 @@ func (s *Service) reapClaims(ctx context.Context) (int, error) {
 			if err := certs.ExpireClaim(ctx, tx, c, s.Now()); err != nil {
 				return err
 			}
+			if err := dropTerms(ctx, tx, c); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

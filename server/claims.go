@@ -60,6 +60,33 @@ func (s *Server) createClaim(ctx context.Context, c *control.Call) (any, error) 
 	}, nil
 }
 
+// createTrustedClaim: POST /slipway/trusted-claims/{templateName}
+// {validForSeconds, devices}: CreateProvisioningClaim for who wants it shorter,
+// or for fewer devices.
+func (s *Server) createTrustedClaim(ctx context.Context, c *control.Call) (any, error) {
+	var in struct {
+		ValidForSeconds int64 `json:"validForSeconds"`
+		Devices         int   `json:"devices"`
+	}
+	if err := decodeBody(c.Body, &in); err != nil {
+		return nil, err
+	}
+	if in.ValidForSeconds < 0 || in.ValidForSeconds > 300 {
+		return nil, fault.New(fault.InvalidRequest, "validForSeconds %d: expected 0 (five minutes) to 300.", in.ValidForSeconds)
+	}
+	name := c.Path["templateName"]
+	cert, key, _, err := s.issuer.TrustedClaim(ctx, c.Tenant, provision.NewClaim{
+		Template: name, ValidFor: time.Duration(in.ValidForSeconds) * time.Second, MadeBy: c.Key.ID, Devices: in.Devices,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimAnswer{
+		CertificateID: string(cert.ID), CertificateARN: c.Tenant.Cert(cert.ID), CertificatePEM: cert.PEM,
+		PrivateKey: key, TemplateName: name, Expiration: seconds(cert.NotAfter),
+	}, nil
+}
+
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 type claimItem struct {

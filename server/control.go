@@ -32,6 +32,7 @@ func (s *Server) extensions() []extension {
 	return []extension{
 		{http.MethodPost, "/slipway/claims", "slipway:CreateClaim", s.createClaim},
 		{http.MethodGet, "/slipway/claims", "slipway:ListClaims", s.listClaims},
+		{http.MethodPost, "/slipway/trusted-claims/{templateName}", "slipway:CreateTrustedClaim", s.createTrustedClaim},
 		{http.MethodPost, "/slipway/devices", "slipway:CreateDevice", s.createDevice},
 		{http.MethodGet, "/slipway/endpoints", "slipway:DescribeEndpoints", s.describeEndpoints},
 		{http.MethodGet, "/slipway/attempts", "slipway:ListAttempts", s.listAttempts},

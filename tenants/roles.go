@@ -20,6 +20,7 @@ var installerActions = []string{
 	"iot:CreateProvisioningClaim", "iot:DescribeEndpoint",
 	"iot:DescribeProvisioningTemplate", "iot:ListProvisioningTemplates",
 	"iot:DescribeThing", "slipway:ListAttempts", "slipway:DescribeEndpoints",
+	"slipway:CreateTrustedClaim",
 }
 
 // functionActions are those of AWS's managed policy AWSIoTThingsRegistration

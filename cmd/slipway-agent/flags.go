@@ -18,26 +18,32 @@ import (
 // environment is the prefix of every flag's environment variable.
 const environment = "SLIPWAY_AGENT"
 
+// provision trades a claim that lies in files.
 type provision struct {
-	ConfigFile kong.ConfigFlag `name:"config" placeholder:"FILE" help:"JSON file whose keys are flag names."`
-
 	Endpoint  string `required:"" placeholder:"HOST[:PORT]" help:"Server to connect to; port 8883 if none is given."`
-	RootCA    string `name:"root-ca" placeholder:"FILE" help:"PEM file with the roots that vouch for the server; the system's if not given."`
 	ClaimCert string `required:"" placeholder:"FILE" help:"Claim certificate, PEM."`
 	ClaimKey  string `required:"" placeholder:"FILE" help:"Private key of the claim, PEM."`
 	Template  string `required:"" placeholder:"NAME" help:"Provisioning template to use."`
-	Param     params `placeholder:"NAME=VALUE" help:"Parameter of the template; may be repeated. In the environment, one pair or a JSON object."`
-	Out       string `required:"" placeholder:"DIR" help:"Folder for the identity and for the state of the run."`
-
-	Format   string `enum:"json,cbor" default:"json" help:"Encoding of the payloads: json or cbor."`
-	MQTT     string `name:"mqtt" enum:"5,3.1.1" default:"5" help:"Version of MQTT: 5 or 3.1.1. Only 5 tells why it refuses."`
-	Keys     string `enum:"csr,server" default:"csr" help:"Who makes the private key: csr means this device, and the key never leaves it; server means the server."`
-	KeyType  string `enum:"p256,rsa2048" default:"p256" help:"Key that this device makes: p256 or rsa2048."`
-	ClientID string `name:"client-id" placeholder:"ID" help:"MQTT client id on the claim's connection; random if not given."`
+	Keys      string `enum:"csr,server" default:"csr" help:"Who makes the private key: csr means this device, and the key never leaves it; server means the server."`
+	run
 
 	DeleteClaim bool `help:"Delete the claim's two files once the new identity has connected."`
 	IgnoreDates bool `help:"Use the claim even if this device's clock says that it is not valid."`
-	JSON        bool `name:"json" help:"Print the result as JSON."`
+}
+
+// A run is what every way to an identity takes.
+type run struct {
+	ConfigFile kong.ConfigFlag `name:"config" placeholder:"FILE" help:"JSON file whose keys are flag names."`
+
+	RootCA string `name:"root-ca" placeholder:"FILE" help:"PEM file with the roots that vouch for the server; the system's if not given."`
+	Param  params `placeholder:"NAME=VALUE" help:"Parameter of the template; may be repeated. In the environment, one pair or a JSON object."`
+	Out    string `required:"" placeholder:"DIR" help:"Folder for the identity and for the state of the run."`
+
+	Format   string `enum:"json,cbor" default:"json" help:"Encoding of the payloads: json or cbor."`
+	MQTT     string `name:"mqtt" enum:"5,3.1.1" default:"5" help:"Version of MQTT: 5 or 3.1.1. Only 5 tells why it refuses."`
+	KeyType  string `enum:"p256,rsa2048" default:"p256" help:"Key that this device makes: p256 or rsa2048."`
+	ClientID string `name:"client-id" placeholder:"ID" help:"MQTT client id on the claim's connection; random if not given."`
+	JSON     bool   `name:"json" help:"Print the result as JSON."`
 
 	Attempts           int           `default:"5" help:"How often a stage is tried."`
 	ConnectTimeout     time.Duration `default:"30s" help:"Longest wait for a connection."`
@@ -48,18 +54,23 @@ type provision struct {
 
 // config is what the flags say. The enums have been checked by the parser.
 func (p *provision) config() agent.Config {
+	c := p.run.config()
+	c.Endpoint, c.ClaimCert, c.ClaimKey, c.Template = p.Endpoint, p.ClaimCert, p.ClaimKey, p.Template
+	c.DeleteClaim, c.IgnoreDates = p.DeleteClaim, p.IgnoreDates
+	if p.Keys == "server" {
+		c.Keys = agent.ServerKey
+	}
+	return c
+}
+
+func (p *run) config() agent.Config {
 	c := agent.Config{
-		Endpoint: p.Endpoint, RootCA: p.RootCA, ClaimCert: p.ClaimCert, ClaimKey: p.ClaimKey,
-		Template: p.Template, Parameters: p.Param, Dir: p.Out, Version: mqttlink.V5, ClientID: p.ClientID,
-		DeleteClaim: p.DeleteClaim, IgnoreDates: p.IgnoreDates, Attempts: p.Attempts,
+		RootCA: p.RootCA, Parameters: p.Param, Dir: p.Out, Version: mqttlink.V5, ClientID: p.ClientID, Attempts: p.Attempts,
 		ConnectTimeout: p.ConnectTimeout, CertificateTimeout: p.CertificateTimeout, RegisterTimeout: p.RegisterTimeout,
 	}
 	c.Format, _ = wire.ParseFormat(p.Format)
 	if p.MQTT == "3.1.1" {
 		c.Version = mqttlink.V311
-	}
-	if p.Keys == "server" {
-		c.Keys = agent.ServerKey
 	}
 	if p.KeyType == "rsa2048" {
 		c.KeyType = agent.RSA2048
@@ -68,7 +79,7 @@ func (p *provision) config() agent.Config {
 }
 
 // Validate refuses what the parser cannot know to be wrong.
-func (p *provision) Validate() error {
+func (p *run) Validate() error {
 	if p.Attempts < 1 {
 		return fmt.Errorf("--attempts is %d; at least one is needed", p.Attempts)
 	}

@@ -18,28 +18,33 @@ import (
 
 type commandLine struct {
 	Provision provision        `cmd:"" help:"Trade a claim certificate for an identity of the device's own."`
+	Join      join             `cmd:"" help:"Take a temporary claim from an installer, and trade it for an identity."`
 	Version   kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the program without its process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// execute is the program without its process: it returns the exit code.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var line commandLine
 	parser, err := newParser(&line, stdout, stderr)
+	var chosen *kong.Context
 	if err == nil {
-		_, err = parser.Parse(args)
+		chosen, err = parser.Parse(args)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "slipway-agent: %v\nRun slipway-agent provision --help for the flags.\nclass: %s\n", err, agent.Usage)
+		fmt.Fprintf(stderr, "slipway-agent: %v\nRun slipway-agent provision --help or slipway-agent join --help for the flags.\nclass: %s\n", err, agent.Usage)
 		return agent.ExitUsage
 	}
-	return line.Provision.run(ctx, stdout, stderr)
+	if chosen.Command() == "join" {
+		return line.Join.execute(ctx, stdin, stdout, stderr)
+	}
+	return line.Provision.execute(ctx, line.Provision.config(), stdout, stderr)
 }
 
 const description = `The device's side of Slipway. Every flag is also an environment variable (SLIPWAY_AGENT_ and the flag's name)

@@ -12,20 +12,22 @@ import (
 	"github.com/slipway-iot/slipway/agent"
 )
 
-// run provisions and prints what came of it.
-func (p *provision) run(ctx context.Context, stdout, stderr io.Writer) int {
+// bounded gives the whole run its time.
+func (p *run) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if p.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
-		defer cancel()
+		return context.WithTimeout(ctx, p.Timeout)
 	}
-	a := agent.New(p.config())
+	return ctx, func() {}
+}
+
+// execute provisions and prints what came of it.
+func (p *run) execute(ctx context.Context, c agent.Config, stdout, stderr io.Writer) int {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	a := agent.New(c)
 	a.Notice = func(sentence string) { fmt.Fprintln(stderr, sentence) }
 	report, err := a.Provision(ctx)
-	var failure *agent.Failure
-	if err != nil && !errors.As(err, &failure) {
-		failure = &agent.Failure{Class: agent.DeviceFailed, Exit: agent.ExitFailed, Text: err.Error()}
-	}
+	failure := failureOf(err)
 	if p.JSON {
 		printJSON(stdout, report, failure)
 	} else {
@@ -39,6 +41,13 @@ func (p *provision) run(ctx context.Context, stdout, stderr io.Writer) int {
 		printIdentity(stdout, report)
 	}
 	return 0
+}
+
+func failureOf(err error) (failure *agent.Failure) {
+	if err != nil && !errors.As(err, &failure) {
+		failure = &agent.Failure{Class: agent.DeviceFailed, Exit: agent.ExitFailed, Text: err.Error()}
+	}
+	return failure
 }
 
 // printFailure says what the server said, what that means, and last the class,

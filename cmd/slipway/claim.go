@@ -38,6 +38,11 @@ type claimNew struct {
 	Out      string `help:"Folder for the files; made if it does not exist." default:"." placeholder:"DIR"`
 	Force    bool   `help:"Replace the files of an earlier claim."`
 	JSON     bool   `name:"json" help:"Print a JSON object, without the key."`
+
+	Trusted bool   `help:"Make a temporary claim to hand over now: good for five minutes, or --valid-for less." group:"Temporary claims"`
+	Devices int    `help:"How many devices a temporary claim may register; 1000 if not given." placeholder:"N" group:"Temporary claims"`
+	QR      bool   `name:"qr" help:"Show a temporary claim as a QR code in the terminal, and write no file." group:"Temporary claims"`
+	Stdout  string `help:"Print a temporary claim, key included, as json (one line) or pem (one block), and write no file." enum:",json,pem" default:"" xor:"form" placeholder:"FORM" group:"Temporary claims"`
 }
 
 // A span is a duration that may be written in days.
@@ -72,6 +77,12 @@ type newClaim struct {
 
 // Run makes it. A claim whose files could not be written is revoked again.
 func (c *claimNew) Run(ctx context.Context, s streams) error {
+	if c.Trusted {
+		return c.trusted(ctx, s)
+	}
+	if c.QR || c.Stdout != "" || c.Devices != 0 {
+		return usageError{errors.New("--qr, --stdout and --devices belong to --trusted: only a temporary claim is handed over in the open")}
+	}
 	if err := c.room(); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (c *claimList) Run(ctx context.Context, s streams) error {
 	}
 	var rows []string
 	for _, item := range list {
-		by := item.MadeBy + either(item.Temporary, " (for one device)")
+		by := item.MadeBy + either(item.Temporary, " (temporary)")
 		rows = append(rows, strings.Join([]string{item.CertificateID, item.Template, item.state(time.Now()), item.Created.String(), item.Expiration.String(), by}, "\t"))
 	}
 	return writeTable(s.out, "CERTIFICATE\tTEMPLATE\tSTATUS\tMADE\tEXPIRES\tBY", rows)

@@ -33,6 +33,7 @@ var operations = [][3]string{
 	{"POST", "/provisioning-templates", "CreateProvisioningTemplate"},
 	{"GET", "/provisioning-templates/*", "DescribeProvisioningTemplate"},
 	{"PATCH", "/provisioning-templates/*", "UpdateProvisioningTemplate"},
+	{"POST", "/provisioning-templates/*/provisioning-claim", "CreateProvisioningClaim"},
 	{"GET", "/provisioning-templates/*/versions", "ListProvisioningTemplateVersions"},
 	{"POST", "/provisioning-templates/*/versions", "CreateProvisioningTemplateVersion"},
 	{"DELETE", "/provisioning-templates/*/versions/*", "DeleteProvisioningTemplateVersion"},
