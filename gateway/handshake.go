@@ -94,7 +94,17 @@ func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
 }
 
 func (g *Gateway) open(conn net.Conn, from netip.Addr) *attempts.Recorder {
-	return attempts.Open(uuid.NewString(), conn.RemoteAddr().String(), from.String(), g.Now)
+	return attempts.Open(attemptID(), conn.RemoteAddr().String(), from.String(), g.Now)
+}
+
+// attemptID is a UUID that begins with the time: attempts of one moment lie
+// together in the store.
+func attemptID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.New()
+	}
+	return id.String()
 }
 
 func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, mode Mode) {

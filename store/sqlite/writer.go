@@ -205,7 +205,7 @@ func (w *writer) more() bool {
 // for how long.
 const (
 	company  = 2
-	patience = 2 * time.Millisecond
+	patience = 4 * time.Millisecond
 )
 
 // waits says whether there is something to do already.
