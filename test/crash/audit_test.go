@@ -173,12 +173,17 @@ func (r *registry) count(s certs.Status) (n int) {
 
 // holds asserts that a device has become one whole thing.
 func (r *registry) holds(t *testing.T, u *unit) {
-	name, id := thingName(u.number), arn.CertID(u.device.Progress.CertificateID)
+	r.isDevice(t, u.number, arn.CertID(u.device.Progress.CertificateID))
+}
+
+// isDevice asserts that a number is one whole thing with the certificate.
+func (r *registry) isDevice(t *testing.T, number int, id arn.CertID) {
+	name := thingName(number)
 	th, target := r.things[name], arn.Default.Cert(id)
 	switch {
 	case th == nil:
 		t.Errorf("%s does not exist, and its device was told that it does", name)
-	case th.Type != fleetType || th.Attributes["serial"] != serial(u.number):
+	case th.Type != fleetType || th.Attributes["serial"] != serial(number):
 		t.Errorf("%s is half a thing: %+v", name, th)
 	}
 	if p := r.principals[name]; len(p) != 1 || p[0].Right != target {

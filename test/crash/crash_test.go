@@ -44,7 +44,7 @@ func sizeOfRun() size {
 }
 
 func TestTheServerIsKilled(t *testing.T) {
-	size, binary, result := sizeOfRun(), build(t), &report{seed: *seed}
+	size, binary, result := sizeOfRun(), build(t), &report{section: claimSection, seed: *seed}
 	if result.seed == 0 {
 		result.seed = rand.Uint64()
 	}
@@ -57,12 +57,7 @@ func TestTheServerIsKilled(t *testing.T) {
 		t.Run(s.name+" at random moments", k.atRandom)
 		t.Run(s.name+" while it starts", k.atStart)
 	}
-	t.Log("\n" + result.table())
-	if *reliability != "" {
-		if err := result.write(*reliability); err != nil {
-			t.Fatal(err)
-		}
-	}
+	result.publish(t)
 }
 
 // A killer runs the cases of one store.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"testing"
 )
 
 // A row is what came of one case.
@@ -18,9 +19,10 @@ type row struct {
 
 // A report gathers what a run has shown.
 type report struct {
-	seed  uint64
-	rows  []row
-	notes []string
+	section string // of the document that its table replaces
+	seed    uint64 // zero: the run made no choices
+	rows    []row
+	notes   []string
 }
 
 func (r *report) add(row row) { r.rows = append(r.rows, row) }
@@ -45,23 +47,42 @@ func (r *report) table() string {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("\n*Reaped* are certificates whose answer the crash swallowed: the device asked for another one, and these went with their tokens.\n")
+	if r.section == claimSection {
+		b.WriteString("\n*Reaped* are certificates whose answer the crash swallowed: the device asked for another one, and these went with their tokens.\n")
+	}
 	for _, note := range r.notes {
 		b.WriteString("\n- " + note)
 	}
-	fmt.Fprintf(&b, "\n\nRepeated by `SLIPWAY_LONG=1 go test ./test/crash -timeout 60m -reliability ../../docs/reliability.md`; this run had `-seed %d`.\n", r.seed)
+	b.WriteString("\n\nRepeated by `SLIPWAY_LONG=1 go test ./test/crash -timeout 60m -reliability ../../docs/reliability.md`")
+	if r.seed != 0 {
+		fmt.Fprintf(&b, "; this run had `-seed %d`", r.seed)
+	}
+	b.WriteString(".\n")
 	return b.String()
 }
 
-// The section of the document that the table replaces.
+// The sections of the document that tables replace.
 const (
-	tableBegin = "<!-- crash table -->"
-	tableEnd   = "<!-- end -->"
+	claimSection   = "crash table"
+	arrivalSection = "arrivals table"
 )
+
+// publish logs the table, and writes it into the document if one is named.
+func (r *report) publish(t *testing.T) {
+	t.Helper()
+	t.Log("\n" + r.table())
+	if *reliability == "" {
+		return
+	}
+	if err := r.write(*reliability); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // write puts the table between the markers of the document, which is made when
 // there is none.
 func (r *report) write(path string) error {
+	tableBegin, tableEnd := "<!-- "+r.section+" -->", "<!-- end -->"
 	old, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		old, err = []byte("# Reliability\n\n"+tableBegin+"\n"+tableEnd+"\n"), nil
