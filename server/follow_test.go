@@ -96,8 +96,8 @@ func TestRevocationFailsClosed(t *testing.T) {
 // learned all the same: devices may come.
 func TestWhatCannotBeForgottenWasLearned(t *testing.T) {
 	s, l := levered(t)
+	l.set(&l.noForget, true) // first of all: what the server has forgotten leaves nothing to tell
 	s.furnish()
-	l.set(&l.noForget, true)
 	s.longAgo()
 	if err := s.drainOnce(context.Background()); err == nil {
 		t.Error("the failure is not told")

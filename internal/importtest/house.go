@@ -74,6 +74,7 @@ var owners = []owner{
 	{"github.com/aws/aws-sdk-go-v2/aws", []string{"client/api", "buckets/s3"}},
 	{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"buckets/s3"}},
 	{"github.com/aws/aws-sdk-go-v2/service/iot", nil},
+	{"github.com/aws/aws-sdk-go-v2/config", nil},
 	{"github.com/aws/smithy-go", nil},
 	{"github.com/aws/aws-sdk-go-v2", []string{"client/api"}}, // the signer
 	{"github.com/aws/aws-lambda-go", nil},
