@@ -79,8 +79,9 @@ func (r *reader) line() (line, error) {
 	}
 }
 
-// parameters reads the line as what a template takes.
-func (l line) parameters() (map[string]string, error) {
+// parameters reads the line as what a template takes. Of one that is refused it
+// gives what could be read, for the attempt to be found by.
+func (l line) parameters() (params map[string]string, refused error) {
 	if l.long {
 		return nil, fault.New(fault.InvalidRequest, "The line has more than %d characters.", maxLine)
 	}
@@ -91,14 +92,15 @@ func (l line) parameters() (map[string]string, error) {
 	if tree.Kind != strict.Object {
 		return nil, fault.New(fault.InvalidRequest, "The line is %s; a JSON object of parameters is expected.", tree.Kind)
 	}
-	params := make(map[string]string, len(tree.Members))
+	params = make(map[string]string, len(tree.Members))
 	for _, m := range tree.Members {
-		if m.Value.Kind != strict.String {
-			return nil, fault.New(fault.InvalidRequest, "Parameter %s is %s; a string is expected.", arn.Clip(m.Key, 80), m.Value.Kind)
+		if m.Value.Kind == strict.String {
+			params[m.Key] = m.Value.Text
+		} else if refused == nil {
+			refused = fault.New(fault.InvalidRequest, "Parameter %s is %s; a string is expected.", arn.Clip(m.Key, 80), m.Value.Kind)
 		}
-		params[m.Key] = m.Value.Text
 	}
-	return params, nil
+	return params, refused
 }
 
 // The pauses before a line is tried again that the store could not write. They
@@ -165,7 +167,9 @@ func (j *job) refuse(ctx context.Context, l line, cause error) error {
 func (j *job) tell(began time.Time, l line, params map[string]string, made Registered, err error) {
 	a := &attempts.Attempt{
 		Tenant: j.t, ID: ref.ID(j.t.String(), Door, fmt.Sprint(j.task.ID, "/", l.number), began),
-		Opened: began, Closed: j.Now(), Door: Door, Count: 1, Keys: []string{j.task.ID},
+		Opened: began, Closed: j.Now(), Door: Door, Count: 1,
+		Remote: attempts.Plain(fmt.Sprintf("%s/%s:%d", j.task.Bucket, j.task.Key, l.number), maxKey),
+		Keys:   []string{j.task.ID},
 	}
 	text := fmt.Sprintf("Line %d of %s/%s, task %s.", l.number, j.task.Bucket, j.task.Key, j.task.ID)
 	a.Steps = []attempts.Step{{Name: "read", Text: attempts.Plain(text, 512)}}

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("slipway"),
 		kong.Description("Slipway takes devices from the factory to the fleet."),
-		kong.Writers(out, errOut), kong.Configuration(readSettings), kong.Vars{"version": version()},
+		kong.Writers(out, errOut), kong.Configuration(readSettings), kong.Vars{"version": version(), "uploads": uploads},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Exit(func(code int) { exited = code; panic(exitNow{}) }))
 	if err != nil {
