@@ -26,10 +26,11 @@ import (
 )
 
 // demoCmd runs the whole thing once, on its own: a server on free ports in a
-// temporary folder, a small fleet, and 25 virtual devices.
+// temporary folder, a small fleet, and 25 virtual devices at each door.
 type demoCmd struct {
-	Devices int  `help:"How many devices; two of them are wrong on purpose." default:"25"`
-	JSON    bool `name:"json" help:"Print the table as JSON lines."`
+	Door    string `help:"Which way they come in: claim, jitp, jitr, or all." default:"claim"`
+	Devices int    `help:"How many devices; two of them are wrong on purpose." default:"25"`
+	JSON    bool   `name:"json" help:"Print the table as JSON lines."`
 }
 
 //go:embed smartlock-template.json
@@ -60,6 +61,10 @@ func (c *demoCmd) Run(ctx context.Context, s streams) error {
 	if c.Devices < 2 || c.Devices > 1000 {
 		return usageError{fmt.Errorf("--devices %d: expected 2 to 1000", c.Devices)}
 	}
+	doors, err := doorsNamed(c.Door)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "slipway-demo-")
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func (c *demoCmd) Run(ctx context.Context, s streams) error {
 	running.Go(func() error { return srv.Run(ctx) })
 	defer func() { stop(); _ = running.Wait() }()
 	d := &demo{cmd: c, s: s, width: columns(s.out), srv: srv, start: start}
-	if err := d.run(ctx); err != nil {
+	if err := d.run(ctx, doors); err != nil {
 		return err
 	}
 	stop()
@@ -109,7 +114,7 @@ func (d *demo) say(format string, args ...any) {
 	fmt.Fprintf(d.s.out, "%6d ms  "+format+"\n", append([]any{time.Since(d.start).Milliseconds()}, args...)...)
 }
 
-func (d *demo) run(ctx context.Context) error {
+func (d *demo) run(ctx context.Context, doors []demoDoor) error {
 	select {
 	case <-d.srv.Ready():
 	case <-ctx.Done():
@@ -121,6 +126,24 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.setUp(ctx); err != nil {
 		return err
 	}
+	for _, door := range doors {
+		if err := door.show(d, ctx); err != nil {
+			return err
+		}
+	}
+	if !d.cmd.JSON {
+		fmt.Fprintf(d.s.out, "\nServer and folder are gone again.\nTo keep one: %s serve; README.md says how to go on.\n", os.Args[0])
+	}
+	return nil
+}
+
+// byClaim shows the claim door: one template, two claims.
+func (d *demo) byClaim(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.makeFunction, d.makeTemplate, d.makeClaims} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
 	d.rows = make([]row, d.cmd.Devices)
 	var devices errgroup.Group
 	devices.SetLimit(8)
@@ -131,7 +154,8 @@ func (d *demo) run(ctx context.Context) error {
 	return d.table()
 }
 
-// setUp makes the fleet through the control API, as an operator would.
+// setUp makes what the fleet has at every door, through the control API, as an
+// operator would.
 func (d *demo) setUp(ctx context.Context) error {
 	admin, err := d.srv.Admin()
 	if err != nil {
@@ -145,13 +169,10 @@ func (d *demo) setUp(ctx context.Context) error {
 	}
 	d.roots = x509.NewCertPool()
 	d.roots.AppendCertsFromPEM(root)
-	steps := []func(context.Context) error{d.makeType, d.makePolicy, d.makeFunction, d.makeTemplate, d.makeClaims}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return err
-		}
+	if err := d.makeType(ctx); err != nil {
+		return err
 	}
-	return nil
+	return d.makePolicy(ctx)
 }
 
 // makeType makes the thing type, which the template names.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -101,8 +100,8 @@ func (d *demo) table() error {
 			fmt.Fprintln(d.s.out, d.under(r.Serial, r.Reason))
 		}
 	}
-	fmt.Fprintf(d.s.out, "\n%d devices, %d provisioned, in %.1f s. Server and folder are gone again.\nTo keep one: %s serve; README.md says how to go on.\n",
-		len(d.rows), d.provisioned(), time.Since(d.start).Seconds(), os.Args[0])
+	fmt.Fprintf(d.s.out, "\n%d devices, %d provisioned, in %.1f s.\n",
+		len(d.rows), d.provisioned(), time.Since(d.start).Seconds())
 	return d.verdict()
 }
 
