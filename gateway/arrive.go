@@ -39,7 +39,7 @@ func (s *session) arrive() string {
 		return s.notArrived(a, err)
 	case a.Certificate.Awaits():
 		return s.waits(a)
-	case a.Door == provision.JITP && a.Subject != nil:
+	case a.Provisioned:
 		return s.provisioned(a)
 	}
 	return ""

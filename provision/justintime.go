@@ -28,8 +28,9 @@ type Arrival struct {
 	Door        string             // JITP or JITR; empty until the CA is found
 	Template    string             // by name; an inline one has none
 	Registered  bool               // by this CONNECT
+	Provisioned bool               // by this CONNECT
 	Subject     map[string]string  // what a template learns of the certificate
-	Thing       string             // that the template made or found
+	Thing       string             // that the template names
 
 	registration *certs.Registration
 }
@@ -78,6 +79,7 @@ func (s *Service) sponsor(ctx context.Context, who Caller, leaf *x509.Certificat
 		return notRegistered(who, a, err)
 	}
 	a.CA, a.registration, a.Door = ca.ID, ca.Registration, JITR
+	a.Subject = templates.Subject(leaf.Subject)
 	if r := ca.Registration; r != nil && (r.TemplateName != "" || r.TemplateBody != "") {
 		a.Door, a.Template = JITP, r.TemplateName
 	}
@@ -134,11 +136,10 @@ func (s *Service) arrive(ctx context.Context, who Caller, leaf *x509.Certificate
 
 // provisionArrived carries the CA's template out, if it has one and the
 // certificate still waits.
-func (s *Service) provisionArrived(ctx context.Context, who Caller, leaf *x509.Certificate, a *Arrival) error {
+func (s *Service) provisionArrived(ctx context.Context, who Caller, _ *x509.Certificate, a *Arrival) error {
 	if a.Door != JITP || !a.Certificate.Awaits() {
 		return nil
 	}
-	a.Subject = templates.Subject(leaf.Subject)
 	plan, reprovision, err := s.planArrived(ctx, who, a)
 	if err != nil {
 		return notProvisioned(who, a, err)
@@ -234,9 +235,9 @@ func (s *Service) applyArrived(ctx context.Context, who Caller, a *Arrival, plan
 	if err != nil {
 		return err
 	}
-	a.Certificate = cert
-	if did == nil {
-		did = []string{fmt.Sprintf("Certificate %s had become %s meanwhile.", cert.ID, cert.Status)}
+	a.Certificate, a.Provisioned = cert, did != nil
+	if !a.Provisioned {
+		who.step("apply", fmt.Sprintf("Certificate %s had become %s meanwhile.", cert.ID, cert.Status))
 	}
 	for _, sentence := range did {
 		who.step("apply", sentence)
