@@ -21,8 +21,8 @@ func Keep(c Config, claim *handover.Claim) (Config, error) {
 	if c.Dir == "" {
 		return c, usage("--out is missing.")
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return c, usage("--out: %v.", err)
+	if err := makeDir(c.Dir); err != nil {
+		return c, err
 	}
 	if _, err := pair([]byte(claim.Certificate), []byte(claim.PrivateKey)); err != nil {
 		return c, usage("The certificate and the key of the claim do not belong together: %v.", err)
@@ -40,4 +40,11 @@ func Keep(c Config, claim *handover.Claim) (Config, error) {
 	c.Template, c.DeleteClaim = claim.Template, true
 	c.ClaimCert, c.ClaimKey = filepath.Join(c.Dir, ClaimCertFile), filepath.Join(c.Dir, ClaimKeyFile)
 	return c, nil
+}
+
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return usage("--out: %v.", err)
+	}
+	return nil
 }

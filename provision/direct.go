@@ -129,13 +129,13 @@ func (s *Service) claim(ctx context.Context, t arn.Tenant, n NewClaim, from cert
 // claimFor makes a claim for a key. What also has to hold when it is stored,
 // and joins the transaction, is in also, if not nil.
 func (s *Service) claimFor(ctx context.Context, t arn.Tenant, n NewClaim, l *ca.Linted, from certs.Origin, v terms,
-	also func(context.Context, store.Tx) error) (*certs.Certificate, error) {
+	also func(context.Context, store.Tx, *certs.Certificate) error) (*certs.Certificate, error) {
 	if err := s.claimable(ctx, t, n.Template); err != nil {
 		return nil, err
 	}
 	return s.issue(ctx, t, l, ca.Profile{Validity: n.ValidFor}, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
 		if also != nil {
-			if err := also(ctx, tx); err != nil {
+			if err := also(ctx, tx, c); err != nil {
 				return err
 			}
 		}

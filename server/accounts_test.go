@@ -204,30 +204,36 @@ func TestOurOperationsStayInTheirTenant(t *testing.T) {
 	_, conn, err := s.device(secret).Provision(context.Background())
 	must(t, err)
 	conn.Close()
+	code, _, err := s.issuer.StartCode(context.Background(), arn.Default, strings.Repeat("0a", 32), map[string]string{"serial": secret}, "192.0.2.1")
+	must(t, err)
 	rows := map[string]struct{ path, body string }{
-		"slipway:CreateClaim":       {"/slipway/claims", `{"templateName":"fleet"}`},
-		"slipway:CreateDevice":      {"/slipway/devices", `{"thingName":"lamp-` + secret + `","policies":["device"],"renew":true,"certificateSigningRequest":` + quote(request(t)) + `}`},
-		"slipway:ListClaims":        {"/slipway/claims", ""},
-		"slipway:ListAttempts":      {"/slipway/attempts", ""},
-		"slipway:PutFunction":       {"/slipway/functions/gate", `{"kind":"allowlist","csv":"SerialNumber\nA\n"}`},
-		"slipway:ListFunctions":     {"/slipway/functions", ""},
-		"slipway:DeleteFunction":    {"/slipway/functions/gate", ""},
-		"slipway:TestFunction":      {"/slipway/functions/gate/test", `{}`},
-		"slipway:PreviewTemplate":   {"/slipway/templates/fleet/preview", `{"parameters":{"SerialNumber":"1"}}`},
-		"slipway:ExplainPolicy":     {"/slipway/policy/explain", `{"certificateId":"` + cert + `","action":"iot:Connect","clientId":"x"}`},
-		"slipway:AddAccount":        {"/slipway/accounts", `{"accountId":"999988887777"}`},
-		"slipway:ListAccounts":      {"/slipway/accounts", ""},
-		"slipway:UpdateAccount":     {"/slipway/accounts/000000000000/us-east-1", `{"limits":{"templates":1}}`},
-		"slipway:DescribeAccount":   {"/slipway/accounts/000000000000/us-east-1", ""},
-		"slipway:AddKey":            {"/slipway/keys", `{"role":"admin","accountId":"000000000000"}`},
-		"slipway:ListKeys":          {"/slipway/keys?accountId=000000000000", ""},
-		"slipway:RevokeKey":         {"/slipway/keys/" + owner.AccessKeyID, ""},
-		"slipway:ListAudit":         {"/slipway/audit", ""},
-		"slipway:VerifyAudit":       {"/slipway/audit/verify", ""},
-		"slipway:DescribeEndpoints": {"/slipway/endpoints", ""},
+		"slipway:CreateTrustedClaim": {"/slipway/trusted-claims/fleet", `{}`},
+		"slipway:ListDeviceCodes":    {"/slipway/device-codes", ""},
+		"slipway:ApproveDeviceCode":  {"/slipway/device-codes/" + code.Code + "/approve", `{"templateName":"fleet","fingerprint":"` + code.Key + `"}`},
+		"slipway:DenyDeviceCode":     {"/slipway/device-codes/" + code.Code + "/deny", `{"fingerprint":"` + code.Key + `"}`},
+		"slipway:CreateClaim":        {"/slipway/claims", `{"templateName":"fleet"}`},
+		"slipway:CreateDevice":       {"/slipway/devices", `{"thingName":"lamp-` + secret + `","policies":["device"],"renew":true,"certificateSigningRequest":` + quote(request(t)) + `}`},
+		"slipway:ListClaims":         {"/slipway/claims", ""},
+		"slipway:ListAttempts":       {"/slipway/attempts", ""},
+		"slipway:PutFunction":        {"/slipway/functions/gate", `{"kind":"allowlist","csv":"SerialNumber\nA\n"}`},
+		"slipway:ListFunctions":      {"/slipway/functions", ""},
+		"slipway:DeleteFunction":     {"/slipway/functions/gate", ""},
+		"slipway:TestFunction":       {"/slipway/functions/gate/test", `{}`},
+		"slipway:PreviewTemplate":    {"/slipway/templates/fleet/preview", `{"parameters":{"SerialNumber":"1"}}`},
+		"slipway:ExplainPolicy":      {"/slipway/policy/explain", `{"certificateId":"` + cert + `","action":"iot:Connect","clientId":"x"}`},
+		"slipway:AddAccount":         {"/slipway/accounts", `{"accountId":"999988887777"}`},
+		"slipway:ListAccounts":       {"/slipway/accounts", ""},
+		"slipway:UpdateAccount":      {"/slipway/accounts/000000000000/us-east-1", `{"limits":{"templates":1}}`},
+		"slipway:DescribeAccount":    {"/slipway/accounts/000000000000/us-east-1", ""},
+		"slipway:AddKey":             {"/slipway/keys", `{"role":"admin","accountId":"000000000000"}`},
+		"slipway:ListKeys":           {"/slipway/keys?accountId=000000000000", ""},
+		"slipway:RevokeKey":          {"/slipway/keys/" + owner.AccessKeyID, ""},
+		"slipway:ListAudit":          {"/slipway/audit", ""},
+		"slipway:VerifyAudit":        {"/slipway/audit/verify", ""},
+		"slipway:DescribeEndpoints":  {"/slipway/endpoints", ""},
 	}
 	everything := func() (all string) {
-		for _, path := range []string{"/slipway/claims", "/slipway/functions", "/slipway/keys", "/slipway/accounts", "/provisioning-templates/fleet"} {
+		for _, path := range []string{"/slipway/claims", "/slipway/functions", "/slipway/keys", "/slipway/accounts", "/provisioning-templates/fleet", "/slipway/device-codes"} {
 			answer, err := call(owner, "GET", path, "")
 			must(t, err)
 			all += answer

@@ -33,6 +33,8 @@ type Config struct {
 	// ALPN is a second port for the same, chosen by ALPN x-amzn-mqtt-ca.
 	// Empty: none.
 	ALPN string
+	// HTTPS is where devices speak HTTPS: device codes. Empty: nowhere.
+	HTTPS string
 	// Control is where the control API, metrics and health are served; default
 	// 127.0.0.1:8080. Off loopback it speaks TLS with the server's certificate.
 	Control string
@@ -135,7 +137,7 @@ func (c Config) check() error {
 type port struct{ flag, address string }
 
 func (c Config) ports() []port {
-	return []port{{"mqtt", c.MQTT}, {"alpn", c.ALPN}, {"control", c.Control}}
+	return []port{{"mqtt", c.MQTT}, {"alpn", c.ALPN}, {"https", c.HTTPS}, {"control", c.Control}}
 }
 
 // validHost says whether h may be a --host: an address without zone, or an

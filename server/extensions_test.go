@@ -271,6 +271,11 @@ func TestRolesOfOurOperations(t *testing.T) {
 	}{
 		{"POST", "/slipway/claims", `{"templateName":"fleet"}`, []tenants.Role{tenants.Operator}},
 		{"GET", "/slipway/claims", "", []tenants.Role{tenants.Operator, tenants.Auditor}},
+		{"POST", "/slipway/trusted-claims/fleet", `{}`, []tenants.Role{tenants.Operator, tenants.Installer}},
+		{"POST", "/slipway/trusted-claims/other", `{}`, []tenants.Role{tenants.Operator}},
+		{"GET", "/slipway/device-codes", "", []tenants.Role{tenants.Operator, tenants.Auditor, tenants.Installer}},
+		{"POST", "/slipway/device-codes/BBBB-BBBB/approve", `{"templateName":"fleet"}`, []tenants.Role{tenants.Operator, tenants.Installer}},
+		{"POST", "/slipway/device-codes/BBBB-BBBB/deny", `{}`, []tenants.Role{tenants.Operator, tenants.Installer}},
 		{"POST", "/slipway/devices", `{}`, []tenants.Role{tenants.Operator}},
 		{"GET", "/slipway/endpoints", "", []tenants.Role{tenants.Operator, tenants.Auditor, tenants.Installer}},
 		{"GET", "/slipway/attempts", "", []tenants.Role{tenants.Operator, tenants.Auditor, tenants.Installer}},

@@ -66,7 +66,8 @@ type Server struct {
 	metrics   *metrics.Metrics
 	bus       *local.Bus
 	pulse     pulse
-	lock      *os.File // on the data folder, held until Close
+	guesses   *throttle // of codes that devices show, by callers of the control plane
+	lock      *os.File  // on the data folder, held until Close
 
 	listeners map[string]net.Listener
 	endpoints Endpoints
@@ -79,6 +80,7 @@ type Server struct {
 type Endpoints struct {
 	MQTT    string `json:"mqtt"`
 	ALPN    string `json:"alpn,omitempty"`
+	HTTPS   string `json:"https,omitempty"`
 	Control string `json:"control"`
 	Host    string `json:"host"`
 	RootCA  string `json:"rootCA"`
@@ -95,7 +97,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, metrics: metrics.New(), bus: &local.Bus{}, listeners: map[string]net.Listener{}, ready: make(chan struct{})}
+	s := &Server{cfg: cfg, metrics: metrics.New(), bus: &local.Bus{}, listeners: map[string]net.Listener{}, ready: make(chan struct{}),
+		guesses: newThrottle(10, 10*time.Second, 200, 500*time.Millisecond)}
 	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -263,7 +266,7 @@ func (s *Server) listen(context.Context) error {
 		return fault.Wrap(fault.InvalidRequest, err, "--host: no server certificate can be made for these names.")
 	}
 	s.endpoints = Endpoints{
-		MQTT: s.address("mqtt"), ALPN: s.address("alpn"), Control: s.controlURL(),
+		MQTT: s.address("mqtt"), ALPN: s.address("alpn"), HTTPS: s.address("https"), Control: s.controlURL(),
 		Host: s.hosts.Endpoint(arn.Default), RootCA: s.rootCAPath(),
 	}
 	return nil
@@ -341,6 +344,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if ln := s.listeners["alpn"]; ln != nil {
 		edges.Go(func() error { return s.gateway.Serve(ln, gateway.ByALPN) })
 	}
+	s.serveHTTPS(ctx, edges)
 	s.serveControl(ctx, edges)
 	edges.Go(func() error { <-ctx.Done(); s.gateway.Close(); return nil })
 	if err := s.announce(); err != nil {

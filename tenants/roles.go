@@ -20,7 +20,7 @@ var installerActions = []string{
 	"iot:CreateProvisioningClaim", "iot:DescribeEndpoint",
 	"iot:DescribeProvisioningTemplate", "iot:ListProvisioningTemplates",
 	"iot:DescribeThing", "slipway:ListAttempts", "slipway:DescribeEndpoints",
-	"slipway:CreateTrustedClaim",
+	"slipway:CreateTrustedClaim", "slipway:ListDeviceCodes", "slipway:ApproveDeviceCode", "slipway:DenyDeviceCode",
 }
 
 // functionActions are those of AWS's managed policy AWSIoTThingsRegistration

@@ -40,7 +40,7 @@ func (c *child) start(ctx context.Context, s streams) error {
 		return err
 	}
 	c.cmd = exec.CommandContext(ctx, self, "serve", "--data", c.data, "--store", c.store,
-		"--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warn", "--pool", "1")
+		"--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warn", "--pool", "1")
 	c.cmd.Stderr = s.err
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {

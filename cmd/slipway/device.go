@@ -14,6 +14,10 @@ type deviceCmd struct {
 	Create deviceCreate `cmd:"" help:"Make a device: a thing with a certificate, its key and policies, as files."`
 	List   deviceList   `cmd:"" help:"List the devices."`
 	Show   deviceShow   `cmd:"" help:"Show a device: thing, type, attributes, groups, certificates, policies, last tries."`
+
+	Codes   deviceCodes   `cmd:"" help:"List the devices that show a code and wait for an installer."`
+	Approve deviceApprove `cmd:"" help:"Approve a device by the code that it shows: it may fetch a claim for its own key."`
+	Deny    deviceDeny    `cmd:"" help:"Refuse a device by the code that it shows."`
 }
 
 // deviceList prints things.

@@ -23,6 +23,7 @@ type serveCmd struct {
 	Store       string          `help:"sqlite, or a postgres:// URL." default:"sqlite" env:"SLIPWAY_STORE"`
 	MQTT        string          `name:"mqtt" help:"MQTT over mutual TLS; :8883 if not given." default:":8883" env:"SLIPWAY_MQTT" placeholder:"ADDR"`
 	ALPN        string          `name:"alpn" help:"The same on a second port, by ALPN x-amzn-mqtt-ca, such as :443." env:"SLIPWAY_ALPN" placeholder:"ADDR"`
+	HTTPS       string          `name:"https" help:"HTTPS for devices: those without a claim get one there by a code. :8443 if not given, none if empty." default:":8443" env:"SLIPWAY_HTTPS" placeholder:"ADDR"`
 	Control     string          `help:"Control API, metrics, health; TLS off loopback. 127.0.0.1:8080 if not given." default:"127.0.0.1:8080" env:"SLIPWAY_CONTROL" placeholder:"ADDR"`
 	Host        []string        `help:"Name or IP address that devices use, first the one that DescribeEndpoint tells them; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
 	Dev         bool            `help:"Take any access key. Refused off loopback." env:"SLIPWAY_DEV"`
@@ -44,7 +45,7 @@ type serveCmd struct {
 
 func (c *serveCmd) config(s streams) server.Config {
 	return server.Config{
-		Data: c.Data, Store: c.Store, MQTT: c.MQTT, ALPN: c.ALPN, Control: c.Control, Hosts: c.Host,
+		Data: c.Data, Store: c.Store, MQTT: c.MQTT, ALPN: c.ALPN, HTTPS: c.HTTPS, Control: c.Control, Hosts: c.Host,
 		Dev: c.Dev, Profile: tenants.Profile(c.Profile), JITPInline: c.JITPInline, AdminKeyID: c.AdminKeyID, AdminSecret: c.AdminSecret, Passphrase: c.Passphrase, Pool: c.Pool,
 		Limits: gateway.Limits{Handshake: c.Handshake, Connections: c.Connections, Strangers: c.Strangers, Failures: c.Failures, Burst: c.Burst},
 		Log:    c.logger(s),
@@ -95,6 +96,9 @@ func (c *serveCmd) greet(s streams, e server.Endpoints) {
 	fmt.Fprintf(s.out, "MQTT     %s (%s)\n", net.JoinHostPort(e.Host, portOf(e.MQTT)), listening(c.MQTT))
 	if e.ALPN != "" {
 		fmt.Fprintf(s.out, "ALPN     %s\n", e.ALPN)
+	}
+	if e.HTTPS != "" {
+		fmt.Fprintf(s.out, "HTTPS    %s (%s)\n", net.JoinHostPort(e.Host, portOf(e.HTTPS)), listening(c.HTTPS))
 	}
 	fmt.Fprintf(s.out, "Control  %s\nRoot CA  %s\nReady. In another terminal: eval \"$(slipway env --data %s)\"\n", e.Control, e.RootCA, shellQuote(c.Data))
 }

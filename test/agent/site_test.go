@@ -108,7 +108,7 @@ func start(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, clock: &clock{}}
 	srv := must(server.New(context.Background(), server.Config{
-		Data: t.TempDir(), MQTT: "127.0.0.1:0", Control: "127.0.0.1:0", Pool: 2, Now: s.clock.now,
+		Data: t.TempDir(), MQTT: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Control: "127.0.0.1:0", Pool: 2, Now: s.clock.now,
 		Limits: gateway.Limits{Failures: 1e6, Burst: 1_000_000}, // killed devices are one address
 	}))(t)
 	ctx, stop := context.WithCancel(context.Background())

@@ -77,7 +77,7 @@ func (n *node) start(t *testing.T, env ...string) *life {
 	t.Helper()
 	l := &life{node: n, ready: make(chan struct{}), ended: make(chan struct{})}
 	l.cmd = exec.Command(n.binary, "serve", "--data", n.data, "--store", n.store, "--mqtt", n.mqtt,
-		"--control", "127.0.0.1:0", "--failures", "1e6", "--burst", "1000000", "--pool", "1", "--log-level", "warn")
+		"--https", "127.0.0.1:0", "--control", "127.0.0.1:0", "--failures", "1e6", "--burst", "1000000", "--pool", "1", "--log-level", "warn")
 	l.cmd.Env = append(os.Environ(), env...)
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

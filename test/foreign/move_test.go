@@ -91,7 +91,7 @@ func (m *moto) provisioned(t *testing.T) tls.Certificate {
 func (m *moto) serve(t *testing.T) (env map[string]string) {
 	t.Helper()
 	data := filepath.Join(m.dir, "data")
-	cmd := exec.Command(shared.slipway, "serve", "--data", data, "--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	cmd := exec.Command(shared.slipway, "serve", "--data", data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	said, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

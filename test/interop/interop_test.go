@@ -89,7 +89,7 @@ func start(t *testing.T) *slipway {
 // it that it stops in good order when the test is over.
 func (s *slipway) serve(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "slipway"), "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	cmd := exec.Command(filepath.Join(s.bin, "slipway"), "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	cmd.Stderr = s.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *site) serve(t *testing.T) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "serve.log"))
 	must(t, err)
-	cmd := exec.Command(s.bin, "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	cmd := exec.Command(s.bin, "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	must(t, err)

@@ -52,7 +52,7 @@ func serve(t *testing.T, program string) *slipway {
 	t.Helper()
 	s := &slipway{log: &buffer{}}
 	data := filepath.Join(t.TempDir(), "data")
-	cmd := exec.Command(program, "serve", "--data", data, "--mqtt", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	cmd := exec.Command(program, "serve", "--data", data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	cmd.Stderr = s.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
