@@ -137,4 +137,8 @@ func readAnything(t *testing.T, text string) {
 		t.Errorf("took %q", text)
 	}
 	_, _, _ = certs.ReadAuthority(text, text, certs.DefaultMode, noon)
+	self := &certs.Authority{PEM: text, Status: certs.Active, Automatic: true, NotAfter: noon}
+	if _, err := certs.Sponsor([]*certs.Authority{self}, cert.Certificate, noon); err != nil && !fault.Is(err, fault.Refused) {
+		t.Errorf("as a leaf of itself: %v", err)
+	}
 }
