@@ -21,15 +21,26 @@ const (
 	PolicyChanged      Kind = "policy.changed"      // policy name: new default version, or deleted
 	PolicyAttachment   Kind = "policy.attachment"   // target ARN; policy name
 	PrincipalChanged   Kind = "principal.changed"   // thing name; principal ARN
-	ThingChanged       Kind = "thing.changed"       // thing name: created, updated or deleted
-	ThingGroups        Kind = "thing.groups"        // thing name: joined or left a group
-	GroupChanged       Kind = "group.changed"       // group name
-	TypeChanged        Kind = "type.changed"        // thing type name
+	ThingChanged       Kind = "thing.changed"       // thing name; Created, Updated or Deleted
+	ThingTyped         Kind = "thing.typed"         // name of a thing that was there already; Added or Removed, a space, the type
+	ThingGroups        Kind = "thing.groups"        // thing name; Added or Removed, a space, the group
+	GroupChanged       Kind = "group.changed"       // group name; Created, Updated, Deleted, or empty: its tags
+	TypeChanged        Kind = "type.changed"        // thing type name; as with groups
+	EventsChanged      Kind = "events.changed"      // account: which of these are published
 	TemplateChanged    Kind = "template.changed"    // template name
 	RuleChanged        Kind = "rule.changed"        // topic rule name
 	FunctionChanged    Kind = "function.changed"    // function name
 	TenantChanged      Kind = "tenant.changed"      // account; made, changed, disabled or enabled
 	KeyChanged         Kind = "key.changed"         // access key id
+)
+
+// What Detail holds of an event that tells of one of several operations.
+const (
+	Created = "created"
+	Updated = "updated"
+	Deleted = "deleted"
+	Added   = "added"
+	Removed = "removed"
 )
 
 // An Event is one thing that happened.
@@ -38,5 +49,6 @@ type Event struct {
 	Tenant arn.Tenant
 	ID     string
 	Detail string
+	Body   string // JSON of what went, if nobody can read it any more
 	At     time.Time
 }

@@ -171,7 +171,11 @@ func (w *writer) saveThing(ctx context.Context, th *things.Thing, c templates.Th
 		return nil
 	}
 	th.Version = before.Version + 1
-	return things.Save(ctx, w.tx, th, w.now)
+	if err := things.Save(ctx, w.tx, th, w.now); err != nil {
+		return err
+	}
+	things.Retyped(w.tx, th, before.Type, w.now)
+	return nil
 }
 
 func (w *writer) memberships(ctx context.Context, name string, c templates.ThingChange) error {

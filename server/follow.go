@@ -75,6 +75,7 @@ func (s *Server) followed(ctx context.Context, e event.Event) {
 	s.provision.Follow(e)
 	s.dispatch.Follow(e)
 	s.issuer.Follow(e)
+	s.told.follow(e)
 	if e.Kind == event.FunctionChanged {
 		s.functions.Invalidate(e.Tenant, e.ID)
 	}
@@ -148,6 +149,7 @@ func (s *Server) drainOnce(ctx context.Context) error {
 		if len(events) == 0 {
 			return nil
 		}
+		s.tell(ctx, events)
 		if err := s.db.Forget(ctx, position); err != nil {
 			return err
 		}

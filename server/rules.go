@@ -30,9 +30,10 @@ func (s *Server) dispatcher() *dispatch.Dispatcher {
 	})
 }
 
-// hear lets the rules hear what passed through the gateway.
+// hear lets the rules hear what passed through the gateway, while it closes
+// too: what is kept then is carried out by the next run.
 func (s *Server) hear(ctx context.Context, m gateway.Message) {
-	s.dispatch.Hear(ctx, dispatch.Message{
+	s.dispatch.Hear(context.WithoutCancel(ctx), dispatch.Message{
 		Tenant: m.Tenant, Topic: m.Topic, Payload: m.Payload, ClientID: m.ClientID, Principal: m.Principal, Hops: m.Hops,
 	})
 }

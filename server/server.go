@@ -66,6 +66,7 @@ type Server struct {
 	metrics   *metrics.Metrics
 	bus       *local.Bus
 	pulse     pulse
+	told      switches  // which events are published
 	guesses   *throttle // of codes that devices show, by callers of the control plane
 	lock      *os.File  // on the data folder, held until Close
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 )
 
 // eventTypes are all that AWS has a switch for (hooks-and-events.md, section
@@ -46,5 +47,9 @@ func UpdateEvents(ctx context.Context, s Store, t arn.Tenant, enabled map[string
 	if e.Modified = now; e.Created.IsZero() {
 		e.Created = now
 	}
-	return save(ctx, s, t, eventConfigurations, theOne, e)
+	if err := save(ctx, s, t, eventConfigurations, theOne, e); err != nil {
+		return err
+	}
+	s.Emit(event.Event{Kind: event.EventsChanged, Tenant: t, ID: t.Account, At: now})
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 )
@@ -36,6 +37,7 @@ type Store interface {
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
 	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
 	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
+	Emit(event.Event)
 }
 
 // load reads a document into v, and says whether there was one.

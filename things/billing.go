@@ -134,6 +134,6 @@ func moveBilling(ctx context.Context, s Store, th *Thing, group string, now time
 	if err := s.UpdateThing(ctx, th); err != nil {
 		return err
 	}
-	s.Emit(event.Event{Kind: event.ThingChanged, Tenant: th.Tenant, ID: th.Name, At: now})
+	changed(s, th, event.Updated, now)
 	return nil
 }

@@ -56,7 +56,7 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 		return err
 	}
 	g.ID, g.Version = ref.ID(t.String(), "thinggroup", g.Name, g.Created), 1
-	return putGroup(ctx, s, t, g, g.Created)
+	return putGroup(ctx, s, t, g, event.Created, g.Created)
 }
 
 // checkRoom holds a parent to the number of groups that may stand directly
@@ -155,7 +155,7 @@ func UpdateGroup(ctx context.Context, s Store, t arn.Tenant, name string, ch Gro
 		return 0, err
 	}
 	g.Version++
-	return g.Version, putGroup(ctx, s, t, g, now)
+	return g.Version, putGroup(ctx, s, t, g, event.Updated, now)
 }
 
 // TagGroup writes the tags of set and removes the keys of remove.
@@ -167,7 +167,7 @@ func TagGroup(ctx context.Context, s Store, t arn.Tenant, name string, set map[s
 	if g.Tags, err = ref.Retag(g.Tags, set, remove); err != nil {
 		return err
 	}
-	return putGroup(ctx, s, t, g, now)
+	return putGroup(ctx, s, t, g, "", now)
 }
 
 // DeleteGroup removes a group that has no child; its members and policies are
@@ -186,7 +186,7 @@ func DeleteGroup(ctx context.Context, s Store, t arn.Tenant, name string, expect
 	if err := checkChildless(ctx, s, t, name); err != nil {
 		return err
 	}
-	if err := empty(ctx, s, t, ref.GroupThing, name, func(thing string) { membershipChanged(s, t, thing, now) }); err != nil {
+	if err := empty(ctx, s, t, ref.GroupThing, name, func(thing string) { left(s, t, name, thing, Gone{Group: g.ID}, now) }); err != nil {
 		return err
 	}
 	if err := loosen(ctx, s, t, t.Resource("thinggroup", name), now); err != nil {
@@ -195,7 +195,7 @@ func DeleteGroup(ctx context.Context, s Store, t arn.Tenant, name string, expect
 	if err := s.DeleteGroup(ctx, t, name); err != nil {
 		return err
 	}
-	groupChanged(s, t, name, now)
+	groupChanged(s, t, g, event.Deleted, now)
 	return nil
 }
 
@@ -242,14 +242,14 @@ func loosen(ctx context.Context, s Store, t arn.Tenant, target string, now time.
 	return nil
 }
 
-func putGroup(ctx context.Context, s Store, t arn.Tenant, g *Group, now time.Time) error {
+func putGroup(ctx context.Context, s Store, t arn.Tenant, g *Group, what string, now time.Time) error {
 	if err := s.PutGroup(ctx, t, g); err != nil {
 		return err
 	}
-	groupChanged(s, t, g.Name, now)
+	groupChanged(s, t, g, what, now)
 	return nil
 }
 
-func groupChanged(s Store, t arn.Tenant, name string, now time.Time) {
-	s.Emit(event.Event{Kind: event.GroupChanged, Tenant: t, ID: name, At: now})
+func groupChanged(s Store, t arn.Tenant, g *Group, what string, now time.Time) {
+	s.Emit(event.Event{Kind: event.GroupChanged, Tenant: t, ID: g.Name, Detail: what, Body: lastState(what, g), At: now})
 }

@@ -64,7 +64,7 @@ func Join(ctx context.Context, s Store, t arn.Tenant, group, thing string, now t
 	if _, err := s.PutLink(ctx, t, ref.GroupThing, ref.Link{Left: group, Right: thing, Created: now}); err != nil {
 		return err
 	}
-	membershipChanged(s, t, thing, now)
+	s.Emit(event.Event{Kind: event.ThingGroups, Tenant: t, ID: thing, Detail: event.Added + " " + group, At: now})
 	return nil
 }
 
@@ -80,10 +80,21 @@ func Leave(ctx context.Context, s Store, t arn.Tenant, group, thing string, now 
 	if err != nil || !existed {
 		return err
 	}
-	membershipChanged(s, t, thing, now)
+	left(s, t, group, thing, Gone{}, now)
 	return nil
 }
 
-func membershipChanged(s Store, t arn.Tenant, thing string, now time.Time) {
-	s.Emit(event.Event{Kind: event.ThingGroups, Tenant: t, ID: thing, At: now})
+// Gone holds the ids of what went together with a membership, as the Body of
+// its event has them.
+type Gone struct {
+	Group string `json:"group,omitempty"`
+	Thing string `json:"thing,omitempty"`
+}
+
+func left(s Store, t arn.Tenant, group, thing string, gone Gone, now time.Time) {
+	e := event.Event{Kind: event.ThingGroups, Tenant: t, ID: thing, Detail: event.Removed + " " + group, At: now}
+	if gone != (Gone{}) {
+		e.Body = lastState(event.Deleted, gone)
+	}
+	s.Emit(e)
 }

@@ -2,6 +2,7 @@ package things
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"time"
 
@@ -56,7 +57,7 @@ func insert(ctx context.Context, s Store, th *Thing) error {
 			return err
 		}
 	}
-	changed(s, th.Tenant, th.Name, th.Created)
+	changed(s, th, event.Created, th.Created)
 	return nil
 }
 
@@ -117,6 +118,7 @@ func Update(ctx context.Context, s Store, t arn.Tenant, name string, ch Change, 
 	if err := checkVersion("thing", name, ch.ExpectedVersion, th.Version); err != nil {
 		return nil, err
 	}
+	was := th.Type
 	if err := retype(ctx, s, th, ch); err != nil {
 		return nil, err
 	}
@@ -124,7 +126,21 @@ func Update(ctx context.Context, s Store, t arn.Tenant, name string, ch Change, 
 		th.Attributes = nextAttributes(th.Attributes, ch.Attributes, ch.Merge)
 	}
 	th.Version++
-	return th, Save(ctx, s, th, now)
+	if err := Save(ctx, s, th, now); err != nil {
+		return nil, err
+	}
+	Retyped(s, th, was, now)
+	return th, nil
+}
+
+// Retyped tells that a thing that was there already has another type now, if
+// it has.
+func Retyped(s Store, th *Thing, was string, now time.Time) {
+	for _, step := range []struct{ what, ty string }{{event.Removed, was}, {event.Added, th.Type}} {
+		if was != th.Type && step.ty != "" {
+			s.Emit(event.Event{Kind: event.ThingTyped, Tenant: th.Tenant, ID: th.Name, Detail: step.what + " " + step.ty, At: now})
+		}
+	}
 }
 
 // Save stores a thing whose content the caller worked out, with the version
@@ -136,7 +152,7 @@ func Save(ctx context.Context, s Store, th *Thing, now time.Time) error {
 	if err := s.UpdateThing(ctx, th); err != nil {
 		return err
 	}
-	changed(s, th.Tenant, th.Name, now)
+	changed(s, th, event.Updated, now)
 	return nil
 }
 
@@ -181,19 +197,21 @@ func Delete(ctx context.Context, s Store, t arn.Tenant, name string, expectedVer
 	if len(held) > 0 {
 		return fault.New(fault.InvalidRequest, "Cannot delete. Thing %s is still attached to one or more principals", name)
 	}
-	for _, kind := range []ref.Kind{ref.GroupThing, ref.BillingThing} {
-		if err := leaveAll(ctx, s, t, kind, name); err != nil {
-			return err
-		}
+	err = leaveAll(ctx, s, t, ref.GroupThing, name, func(group string) { left(s, t, group, name, Gone{Thing: th.ID}, now) })
+	if err != nil {
+		return err
+	}
+	if err := leaveAll(ctx, s, t, ref.BillingThing, name, func(string) {}); err != nil {
+		return err
 	}
 	if err := s.DeleteThing(ctx, t, name); err != nil {
 		return err
 	}
-	changed(s, t, name, now)
+	changed(s, th, event.Deleted, now)
 	return nil
 }
 
-func leaveAll(ctx context.Context, s Store, t arn.Tenant, kind ref.Kind, thing string) error {
+func leaveAll(ctx context.Context, s Store, t arn.Tenant, kind ref.Kind, thing string, gone func(left string)) error {
 	links, _, err := s.Lefts(ctx, t, kind, thing, ref.All)
 	if err != nil {
 		return err
@@ -202,12 +220,22 @@ func leaveAll(ctx context.Context, s Store, t arn.Tenant, kind ref.Kind, thing s
 		if _, err := s.DropLink(ctx, t, kind, l.Left, thing); err != nil {
 			return err
 		}
+		gone(l.Left)
 	}
 	return nil
 }
 
-func changed(s Store, t arn.Tenant, name string, now time.Time) {
-	s.Emit(event.Event{Kind: event.ThingChanged, Tenant: t, ID: name, At: now})
+func changed(s Store, th *Thing, what string, now time.Time) {
+	s.Emit(event.Event{Kind: event.ThingChanged, Tenant: th.Tenant, ID: th.Name, Detail: what, Body: lastState(what, th), At: now})
+}
+
+// lastState is what an event tells of something that nobody can read any more.
+func lastState(what string, v any) string {
+	if what != event.Deleted {
+		return ""
+	}
+	body, _ := json.Marshal(v) // texts, numbers and moments: it cannot fail
+	return string(body)
 }
 
 // missing puts a sentence on a fault.Missing and leaves other errors alone.

@@ -36,7 +36,7 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 		return err
 	}
 	ty.ID = ref.ID(t.String(), "thingtype", ty.Name, ty.Created)
-	return putType(ctx, s, t, ty, ty.Created)
+	return putType(ctx, s, t, ty, event.Created, ty.Created)
 }
 
 func checkType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
@@ -83,7 +83,7 @@ type TypeChange struct {
 
 // UpdateType changes the properties of a type, which nothing else does.
 func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, ch TypeChange, now time.Time) error {
-	return changeType(ctx, s, t, name, now, func(ty *Type) error {
+	return changeType(ctx, s, t, name, event.Updated, now, func(ty *Type) error {
 		if ch.Description != nil {
 			ty.Description = *ch.Description
 		}
@@ -99,7 +99,7 @@ func UpdateType(ctx context.Context, s Store, t arn.Tenant, name string, ch Type
 
 // Deprecate says that no further thing may take the type, or takes it back.
 func Deprecate(ctx context.Context, s Store, t arn.Tenant, name string, undo bool, now time.Time) error {
-	return changeType(ctx, s, t, name, now, func(ty *Type) error {
+	return changeType(ctx, s, t, name, event.Updated, now, func(ty *Type) error {
 		if !undo && ty.Deprecated {
 			return nil // the date stays that of the first time
 		}
@@ -113,7 +113,7 @@ func Deprecate(ctx context.Context, s Store, t arn.Tenant, name string, undo boo
 
 // TagType writes the tags of set and removes the keys of remove.
 func TagType(ctx context.Context, s Store, t arn.Tenant, name string, set map[string]string, remove []string, now time.Time) error {
-	return changeType(ctx, s, t, name, now, func(ty *Type) (err error) {
+	return changeType(ctx, s, t, name, "", now, func(ty *Type) (err error) {
 		ty.Tags, err = ref.Retag(ty.Tags, set, remove)
 		return err
 	})
@@ -139,11 +139,11 @@ func DeleteType(ctx context.Context, s Store, t arn.Tenant, name string, now tim
 	if err := s.DeleteThingType(ctx, t, name); err != nil {
 		return err
 	}
-	typeChanged(s, t, name, now)
+	typeChanged(s, t, ty, event.Deleted, now)
 	return nil
 }
 
-func changeType(ctx context.Context, s Store, t arn.Tenant, name string, now time.Time, change func(*Type) error) error {
+func changeType(ctx context.Context, s Store, t arn.Tenant, name, what string, now time.Time, change func(*Type) error) error {
 	ty, err := s.ThingType(ctx, t, name)
 	if err != nil {
 		return missing(err, "Thing type %s does not exist.", name)
@@ -151,19 +151,19 @@ func changeType(ctx context.Context, s Store, t arn.Tenant, name string, now tim
 	if err := change(ty); err != nil {
 		return err
 	}
-	return putType(ctx, s, t, ty, now)
+	return putType(ctx, s, t, ty, what, now)
 }
 
-func putType(ctx context.Context, s Store, t arn.Tenant, ty *Type, now time.Time) error {
+func putType(ctx context.Context, s Store, t arn.Tenant, ty *Type, what string, now time.Time) error {
 	if err := s.PutThingType(ctx, t, ty); err != nil {
 		return err
 	}
-	typeChanged(s, t, ty.Name, now)
+	typeChanged(s, t, ty, what, now)
 	return nil
 }
 
-func typeChanged(s Store, t arn.Tenant, name string, now time.Time) {
-	s.Emit(event.Event{Kind: event.TypeChanged, Tenant: t, ID: name, At: now})
+func typeChanged(s Store, t arn.Tenant, ty *Type, what string, now time.Time) {
+	s.Emit(event.Event{Kind: event.TypeChanged, Tenant: t, ID: ty.Name, Detail: what, Body: lastState(what, ty), At: now})
 }
 
 func exists(t arn.Tenant, what, kind, name string) error {

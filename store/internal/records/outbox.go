@@ -12,6 +12,7 @@ type eventBody struct {
 	Tenant string     `json:"t"`
 	ID     string     `json:"i"`
 	Detail string     `json:"d,omitempty"`
+	Body   string     `json:"b,omitempty"`
 	At     int64      `json:"a"`
 }
 
@@ -19,7 +20,7 @@ type eventBody struct {
 func PackEvents(events []event.Event) (string, error) {
 	out := make([]eventBody, len(events))
 	for i, e := range events {
-		out[i] = eventBody{e.Kind, e.Tenant.String(), e.ID, e.Detail, micros(e.At)}
+		out[i] = eventBody{e.Kind, e.Tenant.String(), e.ID, e.Detail, e.Body, micros(e.At)}
 	}
 	b, err := json.Marshal(out)
 	return string(b), err
@@ -33,7 +34,7 @@ func OpenEvents(body string) ([]event.Event, error) {
 	}
 	events := make([]event.Event, len(in))
 	for i, e := range in {
-		events[i] = event.Event{Kind: e.Kind, Tenant: tenant(e.Tenant), ID: e.ID, Detail: e.Detail, At: moment(e.At)}
+		events[i] = event.Event{Kind: e.Kind, Tenant: tenant(e.Tenant), ID: e.ID, Detail: e.Detail, Body: e.Body, At: moment(e.At)}
 	}
 	return events, nil
 }
