@@ -17,8 +17,9 @@ import (
 
 // benches are the benchmarks; without a word it is that of the claim flow.
 type benches struct {
-	Flow     benchCmd    `cmd:"" default:"withargs" help:"The durable claim flow against the cryptography it cannot avoid."`
-	Registry registryCmd `cmd:"" help:"A registry of a million things against one of a thousand."`
+	Flow     benchCmd     `cmd:"" default:"withargs" help:"The durable claim flow against the cryptography it cannot avoid."`
+	Registry registryCmd  `cmd:"" help:"A registry of a million things against one of a thousand."`
+	Bulk     benchBulkCmd `cmd:"" help:"Bulk registration against the check, the signature and the commit that a line cannot avoid."`
 }
 
 // A child is `slipway serve` in a process of its own, so that what it costs

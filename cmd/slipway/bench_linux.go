@@ -49,3 +49,22 @@ func backendTime(database string) (sum time.Duration, err error) {
 	}
 	return sum, err
 }
+
+// clearPeak has the kernel forget the peak of a process's memory; where it
+// does not, the peak is that of the process's whole life.
+func clearPeak(pid int) { _ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) }
+
+// peakMemory is the most memory that a process had resident, in MiB.
+func peakMemory(pid int) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status names no peak", pid)
+}

@@ -89,8 +89,7 @@ func (c *bulkStart) started(ctx context.Context, s streams, p *plane, id string,
 func (c *bulkStart) body(ctx context.Context, p *plane) (string, error) {
 	text, err := os.ReadFile(c.Template)
 	if err == nil {
-		f, err := parseTemplateFile(c.Template, text)
-		return f.Body, err
+		return string(text), nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return "", err

@@ -124,6 +124,11 @@ func TestEveryCrashPointIsExplained(t *testing.T) {
 			t.Errorf("docs/flows/claim.md does not name the crash point %s.", point)
 		}
 	}
+	for _, point := range crash.Bulk {
+		if !strings.Contains(read(t, "docs/flows/bulk.md"), "`"+point+"`") {
+			t.Errorf("docs/flows/bulk.md does not name the crash point %s.", point)
+		}
+	}
 	for door, points := range crash.JustInTime {
 		flow := read(t, "docs/flows/"+door+".md")
 		for _, point := range points {
