@@ -54,8 +54,8 @@ type Registered struct {
 
 // Register registers one thing as an inline template says: package provision.
 // It calls and inside the transaction that writes everything, once more where
-// the store runs that again.
-type Register func(ctx context.Context, t arn.Tenant, body string, params map[string]string,
+// the store runs that again. hopeful says that the line before went well.
+type Register func(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
 	and func(context.Context, store.Tx, Registered) error) (Registered, error)
 
 // Config is what a Service needs.

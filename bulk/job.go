@@ -34,6 +34,7 @@ type job struct {
 	mu            sync.Mutex
 	done, refused int   // lines
 	read          int64 // bytes of those lines
+	failing       bool  // the line that ended last was refused
 }
 
 // errStopped says that somebody asked the task to stop.
@@ -185,11 +186,19 @@ func (j *job) count(l line, done bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.read += int64(l.bytes)
+	j.failing = !done
 	if done {
 		j.done++
 	} else {
 		j.refused++
 	}
+}
+
+// hopeful says whether the next line may be expected to go well.
+func (j *job) hopeful() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.done > 0 && !j.failing
 }
 
 // watch notes progress until the lines are over, and ends them when somebody

@@ -135,7 +135,7 @@ func (j *job) one(ctx context.Context, l line) error {
 // register is the line's one transaction that counts.
 func (j *job) register(ctx context.Context, l line, params map[string]string) (made Registered, err error) {
 	for wait := firstPause; ; wait *= 2 {
-		made, err = j.Register(ctx, j.t, j.task.Template, params, func(ctx context.Context, tx store.Tx, r Registered) error {
+		made, err = j.Register(ctx, j.t, j.task.Template, params, j.hopeful(), func(ctx context.Context, tx store.Tx, r Registered) error {
 			a := answer{Offset: l.offset, Certificate: r.Certificate, ARNs: r.ARNs}
 			if err := a.put(ctx, tx, j.t, j.task.ID, l.number); err != nil {
 				return err

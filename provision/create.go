@@ -109,6 +109,15 @@ func (s *Service) entrust(ctx context.Context, who Caller, l *ca.Linted, from ce
 // anyone learns of it.
 func (s *Service) issue(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Profile, from certs.Origin,
 	keep func(context.Context, store.Tx, *certs.Certificate) error) (*certs.Certificate, error) {
+	return s.issueIntended(ctx, t, l, p, from, func(ctx context.Context, i *certs.Intent) error {
+		return s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { return tx.InsertIntent(ctx, i) })
+	}, keep)
+}
+
+// issueIntended is issue with another way to bring the intent to disk.
+func (s *Service) issueIntended(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Profile, from certs.Origin,
+	intend func(context.Context, *certs.Intent) error,
+	keep func(context.Context, store.Tx, *certs.Certificate) error) (*certs.Certificate, error) {
 	prepared, err := s.CA.Prepare(l, p)
 	if err != nil {
 		return nil, err
@@ -117,9 +126,7 @@ func (s *Service) issue(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Pr
 		Tenant: t, Serial: prepared.Serial(), Subject: prepared.Subject, KeyHash: prepared.KeyDigest,
 		Purpose: string(from), Created: s.Now(),
 	}
-	if err := s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { // 2 intent
-		return tx.InsertIntent(ctx, intent)
-	}); err != nil {
+	if err := intend(ctx, intent); err != nil { // 2 intent
 		return nil, err
 	}
 	crash.Point("create.intended")

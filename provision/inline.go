@@ -25,7 +25,7 @@ import (
 // template's resources by their logical names.
 func (s *Service) RegisterInline(ctx context.Context, t arn.Tenant, body string, params map[string]string) (certificatePEM string, arns map[string]string, err error) {
 	defer s.stage("register-inline")()
-	made, err := s.RegisterAnd(ctx, t, body, params, func(context.Context, store.Tx, *Registered) error { return nil })
+	made, err := s.register(ctx, t, body, params, &inline{tenant: t, and: func(context.Context, store.Tx, *Registered) error { return nil }})
 	if err != nil {
 		return "", nil, err
 	}
@@ -40,12 +40,17 @@ type Registered struct {
 	ARNs           map[string]string // by logical name
 }
 
-// RegisterAnd is RegisterInline for one of many: also lets its caller write, in
-// the same transaction as everything else, that this one is done. It may call
-// and again where the store runs a transaction again.
-func (s *Service) RegisterAnd(ctx context.Context, t arn.Tenant, body string, params map[string]string,
+// RegisterAnd is RegisterInline for one of many: its intent shares a
+// transaction with others, and its caller writes, in the same transaction as
+// everything else, that this one is done. It may call and again where the store
+// runs a transaction again. A caller who is hopeful, because the one before
+// went well, does without the look ahead: at worst something is signed in vain.
+func (s *Service) RegisterAnd(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
 	and func(context.Context, store.Tx, *Registered) error) (*Registered, error) {
-	i := &inline{tenant: t, and: and}
+	return s.register(ctx, t, body, params, &inline{tenant: t, and: and, many: true, hopeful: hopeful})
+}
+
+func (s *Service) register(ctx context.Context, t arn.Tenant, body string, params map[string]string, i *inline) (*Registered, error) {
 	parsed, err := s.parsed.parse(body, templates.Inline)
 	if err == nil {
 		i.plan, err = parsed.Render(templates.Input{Parameters: params})
@@ -66,6 +71,8 @@ type inline struct {
 	cert   *certs.Certificate // set when it was found or made; nil: the template has none
 	made   bool               // the certificate is new
 	and    func(context.Context, store.Tx, *Registered) error
+
+	many, hopeful bool // see RegisterAnd
 }
 
 func (s *Service) registerInline(ctx context.Context, i *inline) error {
@@ -78,25 +85,34 @@ func (s *Service) registerInline(ctx context.Context, i *inline) error {
 			return s.applyInline(ctx, tx, i)
 		})
 	}
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		w := s.inlineWriter(tx, i)
-		return w.foresee(ctx, i.plan)
-	})
-	if err != nil {
-		return err
+	if !i.hopeful {
+		err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+			w := s.inlineWriter(tx, i)
+			return w.foresee(ctx, i.plan)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	linted, err := s.CA.LintCSR([]byte(i.plan.Certificate.CSR), ca.Rules{ForbiddenNames: s.Reserved})
 	if err != nil {
 		return err
 	}
-	_, err = s.issue(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+	keep := func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
 		c.Status = certs.Status(i.plan.Certificate.Status)
 		if err := keepCertificate(ctx, tx, c); err != nil {
 			return err
 		}
 		i.cert, i.made = c, true
 		return s.applyInline(ctx, tx, i)
-	})
+	}
+	if !i.many {
+		_, err = s.issue(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, keep)
+		return err
+	}
+	_, err = s.issueIntended(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, func(ctx context.Context, n *certs.Intent) error {
+		return s.intents.write(ctx, s.DB, n)
+	}, keep)
 	return err
 }
 

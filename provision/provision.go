@@ -48,6 +48,7 @@ type Service struct {
 	parsed     bodies
 	arrivals   arrivals
 	validities validities
+	intents    intents
 }
 
 // A Caller is the device that asks, as the gateway knows it.

@@ -30,12 +30,12 @@ func (s *Server) openBulk(context.Context) error {
 }
 
 // registerLine is the engine as bulk registration sees it.
-func (s *Server) registerLine(ctx context.Context, t arn.Tenant, body string, params map[string]string,
+func (s *Server) registerLine(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
 	and func(context.Context, store.Tx, bulk.Registered) error) (bulk.Registered, error) {
 	short := func(r *provision.Registered) bulk.Registered {
 		return bulk.Registered{Thing: r.Thing, Certificate: r.CertificateID, ARNs: r.ARNs}
 	}
-	made, err := s.provision.RegisterAnd(ctx, t, body, params, func(ctx context.Context, tx store.Tx, r *provision.Registered) error {
+	made, err := s.provision.RegisterAnd(ctx, t, body, params, hopeful, func(ctx context.Context, tx store.Tx, r *provision.Registered) error {
 		return and(ctx, tx, short(r))
 	})
 	if err != nil {
