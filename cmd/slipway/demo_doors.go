@@ -15,6 +15,8 @@ type demoDoor struct {
 // demoDoors lists them in the order in which --door all shows them.
 var demoDoors = []demoDoor{
 	{"claim", (*demo).byClaim},
+	{"trusted", (*demo).byInstaller},
+	{"direct", (*demo).byHand},
 	{"jitp", (*demo).justInTime},
 	{"jitr", (*demo).byDecision},
 }

@@ -41,6 +41,9 @@ func (c *envCmd) Run(_ context.Context, s streams) error {
 	}
 	vars := exports(admin.ID, admin.Secret, c.Region, e.Control, root)
 	vars = append(vars, [2]string{"SLIPWAY_MQTT_PORT", portOf(e.MQTT)})
+	if e.HTTPS != "" {
+		vars = append(vars, [2]string{"SLIPWAY_HTTPS_PORT", portOf(e.HTTPS)})
+	}
 	if c.JSON {
 		m := map[string]string{}
 		for _, v := range vars {
