@@ -120,6 +120,22 @@ func (d *Dispatcher) Hear(ctx context.Context, m Message) {
 	}
 }
 
+// Wants says whether a rule hears messages on the topic, so that an event of
+// which nobody wants to know need not be made. It is true while the rules
+// cannot be read.
+func (d *Dispatcher) Wants(ctx context.Context, t arn.Tenant, topic string) bool {
+	book, err := d.rules.of(ctx, d.DB, t)
+	if err != nil {
+		return true
+	}
+	for _, r := range book {
+		if rules.Matches(r.Statement.Filter, topic) {
+			return true
+		}
+	}
+	return false
+}
+
 // apply runs one rule's statement; nil when the message does not pass.
 func (d *Dispatcher) apply(r *rules.Compiled, m Message) *work {
 	id, err := uuid.NewRandomFromReader(d.Rand)

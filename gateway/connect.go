@@ -250,6 +250,7 @@ func (s *session) enter(p *mqtt.Connect) string {
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
 	s.welcome(s.connack(p))
+	s.tellConnected()
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
 	return ""
 }
@@ -285,6 +286,9 @@ func (s *session) refuseConnect(code mqtt.ReasonCode, cause, text string) string
 	s.g.door.failed(s.from)
 	s.who()
 	s.rec.Refuse("connect", text)
+	if cause == "policy" || cause == "certificate" {
+		s.tellFailed()
+	}
 	return s.noConnack(code, cause, text)
 }
 

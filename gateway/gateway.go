@@ -65,13 +65,16 @@ type Journal interface {
 	Fold(who, cause string, a *attempts.Attempt)
 }
 
-// Config is what a Gateway needs. All fields but Listener, Limits and Metrics are
+// Config is what a Gateway needs. All fields but Listener, Wanted, Limits and Metrics are
 // required; zero Limits are replaced by defaults.
 type Config struct {
 	DB store.DB
 	// Listener hears every message that was accepted, before its sender learns
 	// so, and every event that the server publishes; nil: nobody listens.
-	Listener  func(context.Context, Message)
+	Listener func(context.Context, Message)
+	// Wanted says whether the Listener cares for a lifecycle event; nil: for
+	// none.
+	Wanted    func(t arn.Tenant, topic string) bool
 	Names     Names
 	Provision Provisioner
 	// JITPInline admits a device at the very CONNECT at which it was
@@ -92,6 +95,7 @@ type Gateway struct {
 	topics *topics
 	recent *recent
 	door   *door
+	lives  lives
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc

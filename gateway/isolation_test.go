@@ -51,7 +51,7 @@ func TestNobodySeesAnothersAnswers(t *testing.T) {
 				other := x.connected(x.cert, v)
 				other.send(publish(end, nil))
 				for _, m := range spy.messages(end) {
-					if strings.HasPrefix(m.Topic, "$") {
+					if strings.HasPrefix(m.Topic, "$") && !strings.HasPrefix(m.Topic, "$aws/events/") { // which its policy allows
 						t.Errorf("the spy got %s: %s", m.Topic, m.Payload)
 					}
 				}
@@ -72,7 +72,7 @@ func TestAnswersHaveTheQoSOfTheSubscription(t *testing.T) {
 		{"QoS 0", []mqtt.Subscription{{Filter: accepted}}, 0},
 		{"QoS 1", []mqtt.Subscription{{Filter: accepted, QoS: 1}}, 1},
 		{"QoS 1 by a wildcard", []mqtt.Subscription{{Filter: "$aws/certificates/create/+/accepted", QoS: 1}}, 1},
-		{"the higher of two", []mqtt.Subscription{{Filter: accepted}, {Filter: "$aws/#", QoS: 1}}, 1},
+		{"the higher of two", []mqtt.Subscription{{Filter: accepted}, {Filter: "$aws/certificates/#", QoS: 1}}, 1},
 		{"a filter from the root does not count", []mqtt.Subscription{{Filter: "#", QoS: 1}}, 0},
 		{"a shared one does not count", []mqtt.Subscription{{Filter: "$share/g/" + accepted, QoS: 1}}, 0},
 		{"the other answer does not count", []mqtt.Subscription{{Filter: wire.Rejected(keysJSON), QoS: 1}}, 0},

@@ -67,6 +67,10 @@ type session struct {
 
 	endOnce sync.Once
 	ended   atomic.Pointer[string] // why, once end was called
+	endCode atomic.Uint32          // with which reason code, set before ended
+	said    bool                   // the device said DISCONNECT
+	ident   string                 // in lifecycle events; empty until the first
+	number  *int                   // among its client id's connections; nil until an event needs it
 	passed  bool                   // CONNECT was accepted; fixed before CONNACK
 	arrived bool                   // a thing came of CONNECT, accepted or not
 	cause   string                 // of a refused CONNECT: alike attempts are folded
@@ -128,6 +132,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Pingreq:
 		s.send(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
+		s.said = true
 		s.farewell(nil) // nothing is sent after a DISCONNECT
 		return "The device said DISCONNECT."
 	case *mqtt.Connect:
@@ -220,6 +225,9 @@ func (s *session) close(why string) {
 	s.detach()
 	s.g.hub.leave(s)
 	s.journal(why)
+	if s.passed {
+		s.tellDisconnected()
+	}
 	s.finish()
 	s.g.door.leave(s.raw)
 	if s.passed {
@@ -249,6 +257,7 @@ func (s *session) journal(why string) {
 // if it is busy, the socket is closed over its head. end does not wait.
 func (s *session) end(code mqtt.ReasonCode, text string) {
 	s.endOnce.Do(func() {
+		s.endCode.Store(uint32(code))
 		s.ended.Store(&text)
 		s.cancel()
 		var last *mqtt.Disconnect

@@ -30,6 +30,7 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
 	}
 	ack := &mqtt.Suback{PacketID: p.PacketID}
+	var granted []string
 	for i := range p.Filters {
 		code, why, fatal := s.subscribeOne(&p.Filters[i])
 		if fatal {
@@ -39,8 +40,12 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 			ack.Properties.ReasonString = s.reason(why)
 		}
 		ack.Codes = append(ack.Codes, code)
+		if code <= mqtt.GrantedQoS1 {
+			granted = append(granted, p.Filters[i].Filter)
+		}
 	}
 	s.send(ack)
+	s.tellFilters(onSubscribed, "subscribed", granted)
 	return ""
 }
 
@@ -122,11 +127,13 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
 	}
 	ack := &mqtt.Unsuback{PacketID: p.PacketID}
+	var gone []string
 	s.subsMu.Lock()
 	for _, f := range p.Filters {
 		if sub := s.subs[f]; sub != nil {
 			s.g.topics.remove(s.tenant, sub)
 			delete(s.subs, f)
+			gone = append(gone, f)
 		}
 		if s.version == mqtt.V5 { // AWS sends no 0x11
 			ack.Codes = append(ack.Codes, mqtt.Success)
@@ -134,6 +141,7 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 	}
 	s.subsMu.Unlock()
 	s.send(ack)
+	s.tellFilters(onUnsubscribed, "unsubscribed", gone)
 	return ""
 }
 

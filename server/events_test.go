@@ -167,3 +167,21 @@ func TestProvisioningIsTold(t *testing.T) {
 		t.Errorf("heard %s", got)
 	}
 }
+
+// Lifecycle events reach a rule without any subscriber.
+func TestLifecycleEventsReachRules(t *testing.T) {
+	s := start(t, t.TempDir())
+	d := s.watch("fleet/gone")
+	_, err := call(s.admin(), "POST", "/rules/gone", `{"sql":"SELECT clientId, disconnectReason FROM '$aws/events/presence/disconnected/+'",
+	 "actions":[{"republish":{"topic":"fleet/gone","roleArn":"arn:aws:iam::000000000000:role/r"}}]}`)
+	must(t, err)
+	must(t, s.drainOnce(context.Background()))
+	_, conn, err := s.device("7").Provision(context.Background())
+	must(t, err)
+	conn.Close()
+	for got := ""; !strings.Contains(got, `"lamp-7"`); { // the claim's connection is told of before
+		if got = heard(t, d); !strings.HasPrefix(got, "fleet/gone {") {
+			t.Fatalf("heard %s", got)
+		}
+	}
+}

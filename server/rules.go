@@ -38,6 +38,11 @@ func (s *Server) hear(ctx context.Context, m gateway.Message) {
 	})
 }
 
+// wanted says whether a rule hears a topic.
+func (s *Server) wanted(t arn.Tenant, topic string) bool {
+	return s.dispatch.Wants(context.Background(), t, topic)
+}
+
 // postTime is how long an endpoint of a rule may take.
 const postTime = 5 * time.Second
 

@@ -208,7 +208,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()
 	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
-		DB: watched{s.bare, s.fresh}, Listener: s.hear, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
+		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
