@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/control/sigv4"
@@ -86,7 +87,7 @@ func (s *Server) verify(r *http.Request, sig *sigv4.Signature, key *tenants.Acce
 		return err
 	}
 	if key.Disabled {
-		return fault.New(fault.UnknownKey, "The access key %s was disabled.", key.ID)
+		return fault.New(fault.UnknownKey, "The access key %s was revoked.", key.ID)
 	}
 	return nil
 }
@@ -103,6 +104,27 @@ func devKey(id string) *tenants.AccessKey {
 	return k
 }
 
+// misplaced is the refusal of a call that is signed for a region in which its
+// account is not. It names those in which it is: the caller holds a key of it.
+func (s *Server) misplaced(ctx context.Context, t arn.Tenant) error {
+	var in []string
+	err := s.cfg.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		records, err := tenants.Regions(ctx, tx, t.Account)
+		in = nil
+		for _, r := range records {
+			in = append(in, r.Tenant.Region)
+		}
+		return err
+	})
+	if fault.Is(err, fault.Missing) {
+		return fault.Wrap(fault.AccessDenied, err, "Account %s does not exist.", t.Account)
+	}
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.AccessDenied, "Account %s does not exist in region %s but in %s: sign for that, such as with AWS_REGION=%s.", t.Account, arn.Clip(t.Region, 40), strings.Join(in, ", "), in[0])
+}
+
 // admit says whether the tenant is there and not switched off, and notes which
 // profile it has; under --dev it is made when it is not there.
 func (s *Server) admit(ctx context.Context, c *Call) error {
@@ -114,7 +136,7 @@ func (s *Server) admit(ctx context.Context, c *Call) error {
 	})
 	if fault.Is(err, fault.Missing) {
 		if !s.cfg.Dev {
-			return fault.Wrap(fault.AccessDenied, err, "Account %s does not exist in region %s: sign for the region that it is in, such as with AWS_REGION=%s.", t.Account, arn.Clip(t.Region, 40), arn.Default.Region)
+			return s.misplaced(ctx, t)
 		}
 		err = s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 			rec, err = tenants.Ensure(ctx, tx, t, s.cfg.Now())

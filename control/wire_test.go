@@ -193,7 +193,7 @@ func TestKeysAndRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.sendAs(keyOf(tenants.Operator), "GET", "/things", "").expect(t, 403, "UnrecognizedClientException", "was disabled")
+		s.sendAs(keyOf(tenants.Operator), "GET", "/things", "").expect(t, 403, "UnrecognizedClientException", "was revoked")
 	})
 	for _, c := range []struct {
 		role         tenants.Role
@@ -270,7 +270,7 @@ func TestNothingCrossesTenants(t *testing.T) {
 	t.Run("a region is another tenant, which must exist", func(t *testing.T) {
 		elsewhere := iot.New(s.admin().Options(), func(o *iot.Options) { o.Region = "eu-west-1" })
 		_, err := elsewhere.ListThings(ctx, &iot.ListThingsInput{})
-		refused(t, err, "AccessDeniedException", "Account 000000000000 does not exist in region eu-west-1")
+		refused(t, err, "AccessDeniedException", "Account 000000000000 does not exist in region eu-west-1 but in us-east-1: sign for that, such as with AWS_REGION=us-east-1.")
 	})
 	t.Run("a tenant that is switched off answers nobody", func(t *testing.T) {
 		err := s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {

@@ -172,7 +172,7 @@ func TestWhoManagesAccountsAndKeys(t *testing.T) {
 		_, err := call(globex, "DELETE", "/slipway/keys/"+theirs.ID, "")
 		must(t, err)
 		_, err = call(c, "GET", "/things", "")
-		wantRefusal(t, err, "UnrecognizedClientException", "was disabled")
+		wantRefusal(t, err, "UnrecognizedClientException", "was revoked")
 		_, err = call(s.admin(), "DELETE", "/slipway/keys/"+theirs.ID, "")
 		must(t, err) // again, by who runs the server
 	})

@@ -243,7 +243,7 @@ func TestTheFirstAdmin(t *testing.T) {
 		})
 		must(t, s.stop())
 		_, err = call(start(t, data).with(admin.ID, admin.Secret), "GET", "/things", "")
-		wantRefusal(t, err, "UnrecognizedClientException", "was disabled")
+		wantRefusal(t, err, "UnrecognizedClientException", "was revoked")
 	})
 }
 
