@@ -19,7 +19,7 @@ import (
 type deviceCreate struct {
 	target
 	Name           string            `arg:"" optional:"" help:"Name of the thing; with --count the beginning of the names."`
-	Count          int               `help:"Make so many: NAME-000001 and on." placeholder:"N" xor:"many"`
+	Count          *int              `help:"Make so many: NAME-000001 and on." placeholder:"N" xor:"many"`
 	From           string            `help:"Make those of a CSV file with the columns name, type, policy and group; any other column is an attribute." placeholder:"FILE" xor:"many"`
 	Type           string            `help:"Their thing type." placeholder:"NAME"`
 	Attribute      map[string]string `help:"Attribute of the thing; may be repeated." placeholder:"NAME=VALUE" mapsep:"none"`
@@ -61,7 +61,7 @@ func (c *deviceCreate) Run(ctx context.Context, s streams) error {
 	return b.all(ctx, s, wanted)
 }
 
-func (c *deviceCreate) many() bool { return c.Count > 0 || c.From != "" }
+func (c *deviceCreate) many() bool { return c.Count != nil || c.From != "" }
 
 // wanted lists what is to be made.
 func (c *deviceCreate) wanted() ([]wantedDevice, error) {
@@ -85,15 +85,12 @@ func (c *deviceCreate) wanted() ([]wantedDevice, error) {
 		return nil, usageError{err}
 	}
 	if !c.many() {
-		if c.Count < 0 {
-			return nil, usageError{fmt.Errorf("--count %d: expected a number of devices", c.Count)}
-		}
 		return []wantedDevice{c.like(c.Name)}, nil
 	}
-	if c.Count > maxDevices {
-		return nil, usageError{fmt.Errorf("--count %d: expected at most %d; what exists is skipped, so a larger number continues an earlier one", c.Count, maxDevices)}
+	if *c.Count < 1 || *c.Count > maxDevices {
+		return nil, usageError{fmt.Errorf("--count %d: expected 1 to %d; what exists is skipped, so a larger number continues an earlier one", *c.Count, maxDevices)}
 	}
-	out := make([]wantedDevice, c.Count)
+	out := make([]wantedDevice, *c.Count)
 	for i := range out {
 		out[i] = c.like(fmt.Sprintf("%s-%06d", c.Name, i+1))
 	}

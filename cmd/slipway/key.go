@@ -120,8 +120,9 @@ func (c *keyAdd) secret(s streams) (string, error) {
 	if !given {
 		return "", nil
 	}
-	text := os.Getenv(c.SecretEnv)
+	text, from := os.Getenv(c.SecretEnv), "--secret-env: $"+c.SecretEnv
 	if c.SecretFile != "" {
+		from = "--secret-file " + c.SecretFile
 		raw, err := readInput(s, c.SecretFile)
 		if err != nil {
 			return "", err
@@ -129,7 +130,7 @@ func (c *keyAdd) secret(s streams) (string, error) {
 		text = strings.TrimSpace(string(raw))
 	}
 	if text == "" {
-		return "", usageError{errors.New("the secret of --id is empty")}
+		return "", usageError{fmt.Errorf("%s is empty: expected the secret of --id", from)}
 	}
 	return text, nil
 }

@@ -62,7 +62,7 @@ func (c *policyCheck) fix(s streams, text string, findings []policy.Finding, fix
 		_, err := io.WriteString(s.out, fixed)
 		return err
 	case verdict != nil:
-		return fmt.Errorf("%w; no document of the same intent is known, since it is not meant for claims, or not for them alone", verdict)
+		return fmt.Errorf("%w; --fix mends the policies of claims alone, and this is none, or not only one: mend it by hand, as said above", verdict)
 	}
 	_, err := io.WriteString(s.out, text)
 	return err

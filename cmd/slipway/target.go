@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"regexp"
 
@@ -55,6 +56,9 @@ func (t *target) connect() (*plane, error) {
 // remote is a control plane by URL, with the keys of the environment, else of
 // the profile.
 func (t *target) remote(endpoint, from string) (*plane, error) {
+	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usageError{fmt.Errorf("%s %q: expected http://HOST:PORT or https://HOST", from, endpoint)}
+	}
 	settings := currentProfile()
 	id, secret, token := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")
 	if id == "" || secret == "" {
