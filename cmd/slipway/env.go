@@ -31,6 +31,9 @@ var awsEndpoints = []string{"IOT", "IOT_DATA_PLANE", "IOT_JOBS_DATA_PLANE", "STS
 
 // Run prints the exports.
 func (c *envCmd) Run(_ context.Context, s streams) error {
+	if c.Data == "" { // $SLIPWAY_DATA is set, to nothing
+		c.Data = defaultData
+	}
 	e, admin, err := readRunning(c.Data, c.Passphrase)
 	if err != nil {
 		return err
