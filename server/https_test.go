@@ -22,6 +22,8 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/client"
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/provision"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/wire"
 )
@@ -278,5 +280,24 @@ func TestAThrottleForgetsAndRefills(t *testing.T) {
 	}
 	if len(th.each) > maxAddresses {
 		t.Errorf("%d addresses are remembered", len(th.each))
+	}
+}
+
+func TestAnAccountHoldsSoManyCodes(t *testing.T) {
+	s, ahead := serveCodes(t)
+	key := strings.Repeat("0a", 32)
+	for range provision.MaxCodes {
+		_, _, err := s.provision.StartCode(t.Context(), arn.Default, key, nil, "192.0.2.1")
+		must(t, err)
+	}
+	_, _, err := s.provision.StartCode(t.Context(), arn.Default, key, nil, "192.0.2.1")
+	wantFault(t, err, fault.Unavailable, "Too many devices wait")
+	ahead.Store(int64(provision.CodeLife))
+	_, _, err = s.provision.StartCode(t.Context(), arn.Default, key, nil, "192.0.2.1")
+	must(t, err)
+	left, err := s.provision.Codes(t.Context(), arn.Default)
+	must(t, err)
+	if len(left) != 1 {
+		t.Errorf("%d codes are left", len(left))
 	}
 }

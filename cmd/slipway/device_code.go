@@ -142,8 +142,7 @@ func inFours(hex string) string {
 	return strings.Join(append(out, hex), " ")
 }
 
-// shown finds a code that waits. One that is none is told by the server, which
-// counts those who guess.
+// shown finds a code among those that the caller may see.
 func (p *plane) shown(ctx context.Context, code string) (*shownCode, error) {
 	list, err := p.codes(ctx)
 	if err != nil {

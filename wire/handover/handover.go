@@ -80,11 +80,8 @@ func (c Claim) Compact() (string, error) {
 func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
 	key, err := x509.ParseECPrivateKey(der)
 	if err != nil {
-		any, err := x509.ParsePKCS8PrivateKey(der)
-		if err != nil {
-			return nil, fmt.Errorf("the key is none of P-256, which the compact form needs")
-		}
-		key, _ = any.(*ecdsa.PrivateKey)
+		other, _ := x509.ParsePKCS8PrivateKey(der) // nil if it is none either
+		key, _ = other.(*ecdsa.PrivateKey)
 	}
 	if key == nil || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("the key is none of P-256, which the compact form needs")

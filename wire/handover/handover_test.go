@@ -89,6 +89,10 @@ func TestEveryFormArrives(t *testing.T) {
 func TestWhatIsNoClaimIsNamed(t *testing.T) {
 	c := claim(t)
 	compact, _ := c.Compact()
+	raw, err := unbase45(strings.TrimPrefix(compact, CompactPrefix))
+	if err != nil {
+		t.Fatal(err)
+	}
 	block, _ := c.PEM()
 	for text, want := range map[string]string{
 		"":                                "no claim was found",
@@ -99,9 +103,9 @@ func TestWhatIsNoClaimIsNamed(t *testing.T) {
 		CompactPrefix + "a":               "a character is missing",
 		CompactPrefix + "ab":              "none of base 45",
 		CompactPrefix + ":::":             "stands for no bytes",
-		compact[:len(compact)-30]:         "ends too early",
-		compact + "00":                    "bytes follow its end",
-		string(block[:len(block)-40]):     "ends before its END line",
+		CompactPrefix + base45(raw[:len(raw)-20]):                         "ends too early",
+		CompactPrefix + base45(append(bytes.Clone(raw), 0)):               "bytes follow its end",
+		string(block[:len(block)-40]):                                     "ends before its END line",
 		"-----BEGIN SLIPWAY CLAIM-----\n!\n-----END SLIPWAY CLAIM-----\n": "its block is damaged",
 	} {
 		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {

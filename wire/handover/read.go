@@ -14,7 +14,7 @@ import (
 const maxRead = 64 << 10
 
 // ErrNone says that the source ended, or went on for too long, without a claim.
-var ErrNone = errors.New("no claim was found in it: expected a JSON object, a block BEGIN SLIPWAY CLAIM, or a line " + CompactPrefix)
+var ErrNone = errors.New("no claim was found in it: expected a JSON object, a block BEGIN SLIPWAY CLAIM, or a line with " + CompactPrefix + "…")
 
 // Read reads until a claim is complete, and no further than its line: a serial
 // line has no end. Lines before the claim are passed over.
