@@ -267,6 +267,24 @@ func TestASwitchedOffRuleHearsNothing(t *testing.T) {
 	s.heard(called + `{"on":true}`)
 }
 
+func TestWhatNoRuleWantsNeedNotBeMade(t *testing.T) {
+	s := open(t)
+	s.rule("r", "SELECT * FROM '$aws/events/presence/+/pump' WHERE false", lambda, "")
+	for topic, want := range map[string]bool{"$aws/events/presence/connected/pump": true, "$aws/events/presence/connected/lamp": false} {
+		if s.Wants(t.Context(), arn.Default, topic) != want {
+			t.Errorf("%s is wanted: %v", topic, !want)
+		}
+	}
+	if s.Wants(t.Context(), arn.Tenant{Account: "111122223333", Region: "us-east-1"}, "$aws/events/presence/connected/pump") {
+		t.Error("another account's is wanted")
+	}
+	s.update(func(ctx context.Context, tx store.Tx) error { return rules.Enable(ctx, tx, arn.Default, "r", false) })
+	s.Follow(event.Event{Kind: event.RuleChanged, Tenant: arn.Default, ID: "r"})
+	if s.Wants(t.Context(), arn.Default, "$aws/events/presence/connected/pump") {
+		t.Error("a rule that is switched off still wants it")
+	}
+}
+
 func TestRulesInACircleComeToAnEnd(t *testing.T) {
 	s := open(t)
 	s.rule("r", "SELECT * FROM 'a/#'", `[{"republish":{"topic":"a/b","roleArn":"x"}}]`, "")
