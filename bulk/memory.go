@@ -86,7 +86,8 @@ func (m *memory) more(ctx context.Context) error {
 	m.after, m.ended = next, next == ""
 	for i, body := range bodies {
 		a := new(answer)
-		if err := json.Unmarshal(body, a); err == nil {
+		err := json.Unmarshal(body, a)
+		if err == nil {
 			a.number, err = strconv.Atoi(names[i])
 		}
 		if err != nil {

@@ -231,6 +231,9 @@ func TestOurOperationsStayInTheirTenant(t *testing.T) {
 		"slipway:ListAudit":          {"/slipway/audit", ""},
 		"slipway:VerifyAudit":        {"/slipway/audit/verify", ""},
 		"slipway:DescribeEndpoints":  {"/slipway/endpoints", ""},
+		"slipway:PutBucket":          {"/slipway/buckets/secret", `{"folder":"/tmp"}`},
+		"slipway:ListBuckets":        {"/slipway/buckets", ""},
+		"slipway:CreateBucketLink":   {"/slipway/buckets/secret/links", `{"key":"a","method":"GET"}`},
 	}
 	everything := func() (all string) {
 		for _, path := range []string{"/slipway/claims", "/slipway/functions", "/slipway/keys", "/slipway/accounts", "/provisioning-templates/fleet", "/slipway/device-codes"} {

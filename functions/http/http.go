@@ -183,17 +183,17 @@ func (e *Endpoint) badStatus(code int) error {
 // unreachable says in a sentence why no answer came. The cause is kept without
 // the URL, which may hold a secret in its query.
 func (e *Endpoint) unreachable(err error) error {
-	err, why := whyUnreachable(err)
+	why, err := whyUnreachable(err)
 	return functions.Fail(functions.Unreachable, e.spec.Name, err, "%s", why)
 }
 
 // Unreachable says the same of a call by Client; who names the endpoint.
 func Unreachable(who string, err error) error {
-	err, why := whyUnreachable(err)
+	why, err := whyUnreachable(err)
 	return fault.Wrap(fault.Unavailable, err, "%s %s", who, why)
 }
 
-func whyUnreachable(err error) (error, string) {
+func whyUnreachable(err error) (string, error) {
 	var (
 		u       *url.Error
 		refused *refusal
@@ -215,5 +215,5 @@ func whyUnreachable(err error) (error, string) {
 	case errors.As(err, &op) && op.Op == "dial":
 		why = "cannot be reached: its endpoint does not accept connections."
 	}
-	return err, why
+	return why, err
 }
