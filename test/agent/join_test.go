@@ -119,7 +119,9 @@ func TestATemporaryClaimIsBounded(t *testing.T) {
 	if r.code != agent.ExitRefused || r.Error.Class != agent.ClaimNotAuthorised {
 		t.Errorf("at another template: %+v", r)
 	}
-	var list struct{ Certificates []struct{ CertificateID string } }
+	var list struct {
+		Certificates []struct{ CertificateID string }
+	}
 	s.call("GET", "/certificates", nil, nil, &list)
 	if len(list.Certificates) != 2 {
 		t.Errorf("%d certificates are listed, want those of the two devices", len(list.Certificates))
