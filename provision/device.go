@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -24,7 +25,8 @@ type NewDevice struct {
 	Policies []templates.PolicyPlan
 	CSR      string // PEM
 	// Renew gives a thing that exists this certificate, and switches off the
-	// others that it has from here. Else such a thing is refused.
+	// others that it has from here. Else such a thing is refused. Without
+	// Policies the new certificate has those of the ones switched off.
 	Renew bool
 }
 
@@ -122,8 +124,16 @@ func (d *device) write(ctx context.Context, w *writer, c *certs.Certificate) err
 	if !d.n.Renew {
 		return thingExists(w.tenant, old.Name)
 	}
-	if err := w.switchOff(ctx, old.Name); err != nil {
+	kept, err := w.switchOff(ctx, old.Name)
+	if err != nil {
 		return err
+	}
+	if len(d.plan.Policies) == 0 {
+		for _, name := range kept {
+			if err := w.policy(ctx, templates.PolicyPlan{Name: name}, w.tenant.Cert(c.ID)); err != nil {
+				return err
+			}
+		}
 	}
 	if err := things.BindPrincipal(ctx, w.tx, w.tenant, old.Name, w.tenant.Cert(c.ID), templates.NonExclusive, w.now); err != nil {
 		return err
@@ -137,21 +147,31 @@ func (d *device) write(ctx context.Context, w *writer, c *certs.Certificate) err
 }
 
 // switchOff makes the certificates of a thing INACTIVE, those that were signed
-// here; one that was brought along is its owner's.
-func (w *writer) switchOff(ctx context.Context, thing string) error {
+// here; one that was brought along is its owner's. It gives the policies that
+// they have, each once.
+func (w *writer) switchOff(ctx context.Context, thing string) (policies []string, err error) {
 	held, err := w.held(ctx, thing)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range held {
 		if c.Status != certs.Active || c.Origin == certs.Registered {
 			continue
 		}
+		links, _, err := w.tx.Lefts(ctx, w.tenant, ref.PolicyTarget, w.tenant.Cert(c.ID), ref.All)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range links {
+			if !slices.Contains(policies, l.Left) {
+				policies = append(policies, l.Left)
+			}
+		}
 		if err := certs.SetStatus(ctx, w.tx, c, certs.Inactive, w.now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return policies, nil
 }
 
 // held gives the certificates that are attached to a thing.

@@ -105,6 +105,9 @@ func (s *Server) takeKey(ctx context.Context, tx store.Tx, c *Credential) error 
 	if err != nil {
 		return err
 	}
+	if there.Disabled && s.cfg.AdminKeyID == c.ID {
+		return fault.New(fault.InvalidRequest, "--admin-key-id %s was revoked and stays so; give an id that was never used.", c.ID)
+	}
 	secret, err := tenants.Secret(s.seal, there)
 	if err == nil && subtle.ConstantTimeCompare([]byte(secret), []byte(c.Secret)) == 0 {
 		err = fault.New(fault.InvalidRequest, "--admin-secret is not the secret of access key %s, which exists already; give that secret, or another --admin-key-id.", c.ID)

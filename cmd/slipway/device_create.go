@@ -32,7 +32,7 @@ type deviceCreate struct {
 	Archive   string   `help:"Write one tar archive instead, encrypted in the age format for --recipient: no key is on disk in plain." placeholder:"FILE.age"`
 	Recipient []string `help:"Who may open the archive, age1…; may be repeated." placeholder:"age1…" sep:"none"`
 	Force     bool     `help:"Replace the files of an earlier device of this name."`
-	Renew     bool     `help:"Give a thing that exists a new key and certificate, with the policies of --policy and no others, and make the certificates that it has from here INACTIVE."`
+	Renew     bool     `help:"Give a thing that exists a new key and certificate, and make the certificates that it has from here INACTIVE. Without --policy it keeps their policies."`
 	Workers   int      `help:"How many are made at the same time." default:"8"`
 	JSON      bool     `name:"json" help:"Print a JSON object, without the keys."`
 }
