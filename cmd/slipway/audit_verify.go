@@ -64,6 +64,10 @@ func (c *auditVerify) print(s streams, v auditVerdict) error {
 		}
 	} else if v.Broken == nil {
 		out := sheet{s.out, 9}
+		if v.Sequence == 0 && c.Head == "" {
+			out.line("empty", "0 records: nothing was changed yet, or all was removed; --head with a hash kept earlier tells which")
+			return nil
+		}
 		out.line("sound", plural(int(v.Sequence), "record")+", none changed, missing or moved")
 		if v.Unsealed > 0 {
 			out.line("unsealed", plural(int(v.Unsealed), "record")+" not in the chain yet")
