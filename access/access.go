@@ -12,10 +12,10 @@ package access
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -31,58 +31,17 @@ const (
 // Store is what this package asks of a database. Document and DeleteDocument
 // answer fault.Missing when there is nothing; lists are ordered by name.
 type Store interface {
-	Document(ctx context.Context, t arn.Tenant, kind, name string) ([]byte, error)
-	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
-	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
-	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+	documents.Store
 	// Limit gives what holds for the tenant; certificates-lifecycle.md, section
 	// 7, has AWS's numbers.
 	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
-}
-
-func load[T any](ctx context.Context, s Store, t arn.Tenant, kind, name string) (*T, error) {
-	body, err := s.Document(ctx, t, kind, name)
-	if err != nil {
-		return nil, err
-	}
-	return read[T](kind, name, body)
-}
-
-func read[T any](kind, name string, body []byte) (*T, error) {
-	v := new(T)
-	if err := json.Unmarshal(body, v); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "The record of %s %s cannot be read.", kind, name)
-	}
-	return v, nil
-}
-
-func save(ctx context.Context, s Store, t arn.Tenant, kind, name string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "The record of %s %s cannot be written.", kind, name)
-	}
-	return s.PutDocument(ctx, t, kind, name, body)
-}
-
-func list[T any](ctx context.Context, s Store, t arn.Tenant, kind string, p ref.Page) ([]*T, string, error) {
-	names, bodies, next, err := s.ListDocuments(ctx, t, kind, p)
-	if err != nil {
-		return nil, "", err
-	}
-	found := make([]*T, len(names))
-	for i, name := range names {
-		if found[i], err = read[T](kind, name, bodies[i]); err != nil {
-			return nil, "", err
-		}
-	}
-	return found, next, nil
 }
 
 // all lists a kind of which an account has few.
 func all[T any](ctx context.Context, s Store, t arn.Tenant, kind string) ([]*T, error) {
 	var found []*T
 	for p := ref.All; ; {
-		some, next, err := list[T](ctx, s, t, kind, p)
+		some, next, err := documents.List[T](ctx, s, t, kind, p)
 		if found = append(found, some...); err != nil || next == "" {
 			return found, err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -66,7 +67,7 @@ func CreateAuthorizer(ctx context.Context, s Store, t arn.Tenant, a *Authorizer)
 		}
 	}
 	a.Modified = a.Created
-	return save(ctx, s, t, authorizers, a.Name, a)
+	return documents.Put(ctx, s, t, authorizers, a.Name, a)
 }
 
 // mayActivate says whether one more authorizer may be ACTIVE.
@@ -93,7 +94,7 @@ func mayActivate(ctx context.Context, s Store, t arn.Tenant) error {
 
 // GetAuthorizer reads an authorizer.
 func GetAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string) (*Authorizer, error) {
-	return load[Authorizer](ctx, s, t, authorizers, name)
+	return documents.Find[Authorizer](ctx, s, t, authorizers, name)
 }
 
 // UpdateAuthorizer changes an authorizer.
@@ -112,7 +113,7 @@ func UpdateAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string, c
 		return err
 	}
 	a.Modified = now
-	return save(ctx, s, t, authorizers, name, a)
+	return documents.Put(ctx, s, t, authorizers, name, a)
 }
 
 func (ch AuthorizerChange) apply(a *Authorizer) {
@@ -142,7 +143,7 @@ func TagAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string, set 
 	if a.Tags, err = ref.Retag(a.Tags, set, remove); err != nil {
 		return err
 	}
-	return save(ctx, s, t, authorizers, name, a)
+	return documents.Put(ctx, s, t, authorizers, name, a)
 }
 
 // DeleteAuthorizer removes an authorizer that is INACTIVE, not the default, and
@@ -177,7 +178,7 @@ func DeleteAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string) e
 // ListAuthorizers orders by name. With a status a page holds only those that
 // have it, and may be short.
 func ListAuthorizers(ctx context.Context, s Store, t arn.Tenant, status string, p ref.Page) ([]*Authorizer, string, error) {
-	found, next, err := list[Authorizer](ctx, s, t, authorizers, p)
+	found, next, err := documents.List[Authorizer](ctx, s, t, authorizers, p)
 	kept := found[:0]
 	for _, a := range found {
 		if status == "" || a.Status == status {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 )
 
 // theOne names the only document of its kind in a tenant.
@@ -17,7 +18,7 @@ type chosen struct {
 // defaultName gives the name of the default authorizer, empty when there is
 // none.
 func defaultName(ctx context.Context, s Store, t arn.Tenant) (string, error) {
-	c, err := load[chosen](ctx, s, t, defaultAuthorizer, theOne)
+	c, err := documents.Find[chosen](ctx, s, t, defaultAuthorizer, theOne)
 	if fault.Is(err, fault.Missing) {
 		return "", nil
 	}
@@ -42,7 +43,7 @@ func SetDefaultAuthorizer(ctx context.Context, s Store, t arn.Tenant, name strin
 	if old != "" && old != name {
 		return taken(old, AuthorizerARN(t, old), "The default authorizer is %s already; it must be cleared first.", old)
 	}
-	return save(ctx, s, t, defaultAuthorizer, theOne, chosen{name})
+	return documents.Put(ctx, s, t, defaultAuthorizer, theOne, chosen{name})
 }
 
 // DefaultAuthorizer reads the default authorizer.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -100,7 +101,7 @@ func CreateDomain(ctx context.Context, s Store, t arn.Tenant, d *Domain, now tim
 	if err := freeHost(ctx, s, t, d); err != nil {
 		return err
 	}
-	return save(ctx, s, t, domains, d.Name, d)
+	return documents.Put(ctx, s, t, domains, d.Name, d)
 }
 
 // freeHost says whether the configuration's name and host are nobody's yet.
@@ -138,7 +139,7 @@ func freeHost(ctx context.Context, s Store, t arn.Tenant, d *Domain) error {
 // GetDomain reads a domain configuration. Those that every account has are
 // there without having been made.
 func GetDomain(ctx context.Context, s Store, t arn.Tenant, name string) (*Domain, error) {
-	d, err := load[Domain](ctx, s, t, domains, name)
+	d, err := documents.Find[Domain](ctx, s, t, domains, name)
 	if service := standing(name); service != "" && fault.Is(err, fault.Missing) {
 		return endpoint(name, service), nil
 	}
@@ -178,7 +179,7 @@ func UpdateDomain(ctx context.Context, s Store, t arn.Tenant, name string, ch Do
 	if err := checkDomain(ctx, s, t, d); err != nil {
 		return nil, err
 	}
-	return d, save(ctx, s, t, domains, name, d)
+	return d, documents.Put(ctx, s, t, domains, name, d)
 }
 
 // Apply changes all but the status of d.
@@ -205,7 +206,7 @@ func TagDomain(ctx context.Context, s Store, t arn.Tenant, name string, set map[
 	if d.Tags, err = ref.Retag(d.Tags, set, remove); err != nil {
 		return err
 	}
-	return save(ctx, s, t, domains, name, d)
+	return documents.Put(ctx, s, t, domains, name, d)
 }
 
 // DeleteDomain removes a domain configuration that is DISABLED. AWS wants those

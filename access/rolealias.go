@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -42,12 +43,12 @@ func CreateRoleAlias(ctx context.Context, s Store, t arn.Tenant, a *RoleAlias) e
 		a.Seconds = defaultSeconds
 	}
 	a.Modified = a.Created
-	return save(ctx, s, t, roleAliases, a.Name, a)
+	return documents.Put(ctx, s, t, roleAliases, a.Name, a)
 }
 
 // GetRoleAlias reads a role alias.
 func GetRoleAlias(ctx context.Context, s Store, t arn.Tenant, name string) (*RoleAlias, error) {
-	return load[RoleAlias](ctx, s, t, roleAliases, name)
+	return documents.Find[RoleAlias](ctx, s, t, roleAliases, name)
 }
 
 // UpdateRoleAlias changes role and duration; zero values leave them.
@@ -63,7 +64,7 @@ func UpdateRoleAlias(ctx context.Context, s Store, t arn.Tenant, name, roleARN s
 		a.Seconds = seconds
 	}
 	a.Modified = now
-	return save(ctx, s, t, roleAliases, name, a)
+	return documents.Put(ctx, s, t, roleAliases, name, a)
 }
 
 // TagRoleAlias writes the tags of set and removes the keys of remove.
@@ -75,7 +76,7 @@ func TagRoleAlias(ctx context.Context, s Store, t arn.Tenant, name string, set m
 	if a.Tags, err = ref.Retag(a.Tags, set, remove); err != nil {
 		return err
 	}
-	return save(ctx, s, t, roleAliases, name, a)
+	return documents.Put(ctx, s, t, roleAliases, name, a)
 }
 
 // DeleteRoleAlias removes a role alias. Nothing refers to one but the policies
@@ -86,5 +87,5 @@ func DeleteRoleAlias(ctx context.Context, s Store, t arn.Tenant, name string) er
 
 // ListRoleAliases orders by name.
 func ListRoleAliases(ctx context.Context, s Store, t arn.Tenant, p ref.Page) ([]*RoleAlias, string, error) {
-	return list[RoleAlias](ctx, s, t, roleAliases, p)
+	return documents.List[RoleAlias](ctx, s, t, roleAliases, p)
 }

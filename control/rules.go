@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/rules"
 	"github.com/slipway-iot/slipway/store"
 )
@@ -128,7 +129,7 @@ func (f ruleFilter) accepts(r *rules.Rule, filter string) bool {
 	if f.Disabled != nil && *f.Disabled != r.Disabled {
 		return false
 	}
-	return f.Topic == "" || rules.Matches(filter, f.Topic)
+	return f.Topic == "" || mqtt.Matches(filter, f.Topic)
 }
 
 type topicRuleItem struct {
@@ -153,7 +154,7 @@ func (s *Server) listTopicRules(ctx context.Context, c *Call, in *struct {
 	err = s.view(ctx, func(ctx context.Context, tx store.Tx) error {
 		found, after, err := rules.List(ctx, tx, c.Tenant, p)
 		for _, r := range found {
-			if filter := rules.TopicFilter(r.SQL); in.accepts(r, filter) {
+			if filter := r.Filter(); in.accepts(r, filter) {
 				items = append(items, topicRuleItem{c.Tenant.Resource("rule", r.Name), r.Name, filter, seconds{r.Created}, r.Disabled})
 			}
 		}

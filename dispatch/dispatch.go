@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/internal/metrics"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/rules"
 	"github.com/slipway-iot/slipway/rules/sql"
@@ -108,7 +109,7 @@ func (d *Dispatcher) Hear(ctx context.Context, m Message) {
 	}
 	var made []*work
 	for _, r := range book {
-		if only == "" && !rules.Matches(r.Statement.Filter, m.Topic) || only != "" && only != r.Name {
+		if only == "" && !mqtt.Matches(r.Statement.Filter, m.Topic) || only != "" && only != r.Name {
 			continue
 		}
 		if w := d.apply(r, m); w != nil {
@@ -129,7 +130,7 @@ func (d *Dispatcher) Wants(ctx context.Context, t arn.Tenant, topic string) bool
 		return true
 	}
 	for _, r := range book {
-		if rules.Matches(r.Statement.Filter, topic) {
+		if mqtt.Matches(r.Statement.Filter, topic) {
 			return true
 		}
 	}

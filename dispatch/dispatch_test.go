@@ -29,7 +29,7 @@ import (
 type site struct {
 	*dispatch.Dispatcher
 	t    *testing.T
-	db   store.DB
+	db   *watchedDB
 	said chan string // what reached a function, a topic or an endpoint
 
 	mu    sync.Mutex
@@ -46,8 +46,24 @@ func open(t *testing.T) *site {
 	return over(t, db)
 }
 
+// A watchedDB says when something was written.
+type watchedDB struct {
+	store.DB
+	wrote chan struct{}
+}
+
+func (d *watchedDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
+	err := d.DB.Update(ctx, f)
+	select {
+	case d.wrote <- struct{}{}:
+	default:
+	}
+	return err
+}
+
 // over makes a site on a database that is there, as a process that starts does.
-func over(t *testing.T, db store.DB) *site {
+func over(t *testing.T, inner store.DB) *site {
+	db := &watchedDB{inner, make(chan struct{}, 1)}
 	s := &site{t: t, db: db, said: make(chan string, 100)}
 	s.Dispatcher = dispatch.New(dispatch.Config{
 		DB: db, Functions: s, Tenants: func() []arn.Tenant { return []arn.Tenant{arn.Default} }, Journal: s,
@@ -142,8 +158,10 @@ func (s *site) heard(want ...string) {
 // empty waits until no work is left in the store.
 func (s *site) empty() {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); s.works() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	for s.works() > 0 {
+		select {
+		case <-s.db.wrote:
+		case <-time.After(20 * time.Second):
 			s.t.Fatalf("%d works are left", s.works())
 		}
 	}
@@ -233,7 +251,7 @@ func TestWhatWasTakenOutlivesTheProcess(t *testing.T) {
 	if n := s.works(); n != 1 {
 		t.Fatalf("%d works are kept", n)
 	}
-	again := over(t, s.db)
+	again := over(t, s.db.DB)
 	again.run()
 	again.heard(called + `{"n":1}`)
 	again.empty()
@@ -244,7 +262,7 @@ func TestARuleThatWentTakesItsWorkAlong(t *testing.T) {
 	s.rule("r", "SELECT * FROM 'a'", lambda, "")
 	s.hear("a", `{}`)
 	s.update(func(ctx context.Context, tx store.Tx) error { return rules.Delete(ctx, tx, arn.Default, "r") })
-	again := over(t, s.db)
+	again := over(t, s.db.DB)
 	again.run()
 	again.empty()
 	again.hear("a", `{}`)

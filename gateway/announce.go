@@ -3,31 +3,20 @@ package gateway
 import (
 	"strings"
 
-	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/mqtt"
 )
-
-// A Message is an application message, as whoever listens beside the devices
-// hears it: the rules of its tenant.
-type Message struct {
-	Tenant    arn.Tenant
-	Topic     string
-	Payload   []byte
-	ClientID  string     // empty: the server itself published
-	Principal arn.CertID // of the client
-	Hops      int        // how often rules published it anew
-}
 
 // Announce publishes a message that the server makes: an event of the service,
 // or what a rule republishes. Those who subscribed and may receive get it, and
 // so does the Listener.
-func (g *Gateway) Announce(m Message, qos byte) {
+func (g *Gateway) Announce(m dispatch.Message, qos byte) {
 	g.hear(m)
 	g.route(nil, m.Tenant, &mqtt.Publish{Topic: m.Topic, Payload: m.Payload, QoS: qos})
 }
 
 // hear tells the Listener. It returns once what it set off is kept.
-func (g *Gateway) hear(m Message) {
+func (g *Gateway) hear(m dispatch.Message) {
 	if g.Listener != nil {
 		g.Listener(g.ctx, m)
 	}
@@ -39,7 +28,7 @@ const basicIngest = "$aws/rules/"
 
 // heard passes a device's message on, before it is acknowledged.
 func (s *session) heard(p *mqtt.Publish) {
-	s.g.hear(Message{Tenant: s.tenant, Topic: p.Topic, Payload: p.Payload, ClientID: s.clientID, Principal: s.certID})
+	s.g.hear(dispatch.Message{Tenant: s.tenant, Topic: p.Topic, Payload: p.Payload, ClientID: s.clientID, Principal: s.certID})
 }
 
 // ingest takes a message for one rule; devices never get it.

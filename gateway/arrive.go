@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/mqtt"
@@ -106,7 +107,7 @@ func (s *session) announce(a *provision.Arrival) {
 	if err != nil {
 		return // a struct of texts and a number always encodes
 	}
-	s.g.Announce(Message{Tenant: s.tenant, Topic: registeredTopic(a.CA), Payload: payload}, 1)
+	s.g.Announce(dispatch.Message{Tenant: s.tenant, Topic: registeredTopic(a.CA), Payload: payload}, 1)
 	s.rec.Step("announce", registeredTopic(a.CA))
 	crash.Point("arrive.announced")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/certtest"
 	"github.com/slipway-iot/slipway/mqtt"
@@ -263,8 +264,8 @@ func TestAHandshakeAloneRegistersNothing(t *testing.T) {
 // registration and at every CONNECT until somebody activates the certificate.
 func TestWithoutATemplateArrivalIsAnnounced(t *testing.T) {
 	x := newScene(t, Limits{})
-	heard := make(chan Message, 10)
-	x.gateway.Listener = func(_ context.Context, m Message) {
+	heard := make(chan dispatch.Message, 10)
+	x.gateway.Listener = func(_ context.Context, m dispatch.Message) {
 		if strings.HasPrefix(m.Topic, "$aws/") {
 			heard <- m
 		}

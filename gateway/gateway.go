@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/internal/metrics"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/provision"
@@ -71,7 +72,7 @@ type Config struct {
 	DB store.DB
 	// Listener hears every message that was accepted, before its sender learns
 	// so, and every event that the server publishes; nil: nobody listens.
-	Listener func(context.Context, Message)
+	Listener func(context.Context, dispatch.Message)
 	// Wanted says whether the Listener cares for a lifecycle event; nil: for
 	// none.
 	Wanted    func(t arn.Tenant, topic string) bool

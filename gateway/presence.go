@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/mqtt"
 )
 
@@ -60,7 +61,7 @@ func (s *session) tell(topic, kind string, e lifeEvent) {
 	if err != nil {
 		return // a struct of texts and numbers always encodes
 	}
-	s.g.Announce(Message{Tenant: s.tenant, Topic: topic + s.clientID, Payload: payload}, 1)
+	s.g.Announce(dispatch.Message{Tenant: s.tenant, Topic: topic + s.clientID, Payload: payload}, 1)
 }
 
 func (s *session) tellConnected() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/mqtt"
 )
 
@@ -101,8 +102,8 @@ func TestATakeoverIsTold(t *testing.T) {
 // Rules are asked before an event is made, and get it if they want it.
 func TestLifecycleEventsForRulesAlone(t *testing.T) {
 	x := newScene(t, Limits{})
-	heard := make(chan Message, 10)
-	x.gateway.Listener = func(_ context.Context, m Message) { heard <- m }
+	heard := make(chan dispatch.Message, 10)
+	x.gateway.Listener = func(_ context.Context, m dispatch.Message) { heard <- m }
 	x.gateway.Wanted = func(tenant arn.Tenant, topic string) bool {
 		return tenant == arn.Default && (topic == "$aws/events/presence/disconnected/pump" || strings.HasSuffix(topic, "+"))
 	}

@@ -151,33 +151,11 @@ func (s *session) granted(topic string) (qos byte, listens bool) {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
 	for _, sub := range s.subs {
-		if sub.group == "" && matches(sub.match, topic) {
+		if sub.group == "" && mqtt.Matches(sub.match, topic) {
 			qos, listens = max(qos, sub.qos), true
 		}
 	}
 	return qos, listens
-}
-
-// matches says whether a filter matches a topic, level by level. a/# does not
-// match a, and a wildcard at the front no topic that begins with $.
-func matches(filter, topic string) bool {
-	if strings.HasPrefix(topic, "$") != strings.HasPrefix(filter, "$") {
-		return false
-	}
-	for {
-		f, restF, moreF := strings.Cut(filter, "/")
-		t, restT, moreT := strings.Cut(topic, "/")
-		if f == "#" {
-			return true
-		}
-		if f != "+" && f != t {
-			return false
-		}
-		if !moreF || !moreT {
-			return moreF == moreT
-		}
-		filter, topic = restF, restT
-	}
 }
 
 // templateOf finds the template in a filter on its answers.

@@ -105,8 +105,8 @@ func TestSubscriptionsMatchAsMQTTSays(t *testing.T) {
 				r.Fatalf("%q cannot be added: %v", f, err)
 			}
 			hit := oracle(f, topic)
-			if matches(f, topic) != hit {
-				r.Errorf("matches(%q, %q) is %v", f, topic, !hit)
+			if mqtt.Matches(f, topic) != hit {
+				r.Errorf("mqtt.Matches(%q, %q) is %v", f, topic, !hit)
 			}
 			if rapid.IntRange(0, 4).Draw(r, "removed") == 0 {
 				all.remove(arn.Default, sub)

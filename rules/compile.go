@@ -3,6 +3,8 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/rules/sql"
@@ -60,6 +62,16 @@ func Compile(r *Rule) (*Compiled, error) {
 	return c, nil
 }
 
+// Filter gives the topic filter of the rule's FROM; empty if its SQL cannot be
+// read.
+func (r *Rule) Filter() string {
+	s, err := sql.Parse(r.SQL)
+	if err != nil {
+		return ""
+	}
+	return s.Filter
+}
+
 // fields are the members that the runnable actions have, of all kinds.
 type fields struct {
 	FunctionARN     string  `json:"functionArn"`
@@ -85,22 +97,21 @@ func (h *headers) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*list)(h))
 }
 
+// compileAction reads an action, an object of one member that says its kind.
 func compileAction(raw json.RawMessage, where string) (*Action, error) {
 	var kinds map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &kinds); err != nil {
+	if err := json.Unmarshal(raw, &kinds); err != nil || len(kinds) != 1 {
 		return nil, fault.Wrap(fault.InvalidRequest, err, "%s: expected exactly one action, such as lambda or republish.", where)
 	}
-	for kind, members := range kinds {
-		var f fields
-		switch kind {
-		case Lambda, Republish, HTTP:
-			if err := json.Unmarshal(members, &f); err != nil {
-				return nil, fault.Wrap(fault.InvalidRequest, err, "%s.%s: its members are not of the types that they should be.", where, kind)
-			}
+	kind := slices.Collect(maps.Keys(kinds))[0]
+	var f fields
+	switch kind {
+	case Lambda, Republish, HTTP:
+		if err := json.Unmarshal(kinds[kind], &f); err != nil {
+			return nil, fault.Wrap(fault.InvalidRequest, err, "%s.%s: its members are not of the types that they should be.", where, kind)
 		}
-		return f.action(kind, where+"."+kind)
 	}
-	return nil, fault.New(fault.InvalidRequest, "%s: expected exactly one action, such as lambda or republish.", where)
+	return f.action(kind, where+"."+kind)
 }
 
 func (f *fields) action(kind, where string) (*Action, error) {

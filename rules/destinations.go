@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -102,7 +103,7 @@ func VPC(ctx context.Context, s Store, t arn.Tenant, properties json.RawMessage,
 }
 
 func (d *Destination) put(ctx context.Context, s Store, t arn.Tenant) error {
-	return put(ctx, s, t, DestinationDocument, d.ID, d)
+	return documents.Put(ctx, s, t, DestinationDocument, d.ID, d)
 }
 
 // challenge begins a confirmation. Earlier challenges confirm nothing any more.
@@ -118,7 +119,7 @@ func GetDestination(ctx context.Context, s Store, t arn.Tenant, name string) (*D
 	if err != nil {
 		return nil, err
 	}
-	d, err := find[Destination](ctx, s, t, DestinationDocument, id)
+	d, err := documents.Find[Destination](ctx, s, t, DestinationDocument, id)
 	if fault.Is(err, fault.Missing) {
 		err = hidden(err, name)
 	}
@@ -149,7 +150,7 @@ func SetStatus(ctx context.Context, s Store, t arn.Tenant, name string, to Statu
 // Undelivered notes why the last confirmation message did not reach the
 // endpoint. A destination that moved on meanwhile stays as it is.
 func Undelivered(ctx context.Context, s Store, t arn.Tenant, d *Destination, why string, now time.Time) error {
-	stored, err := find[Destination](ctx, s, t, DestinationDocument, d.ID)
+	stored, err := documents.Find[Destination](ctx, s, t, DestinationDocument, d.ID)
 	if fault.Is(err, fault.Missing) || err == nil && (stored.Challenge != d.Challenge || stored.Status != InProgress) {
 		return nil
 	}
@@ -164,7 +165,7 @@ func Undelivered(ctx context.Context, s Store, t arn.Tenant, d *Destination, why
 // Confirm enables the destination that was challenged so; confirming twice is
 // confirming.
 func Confirm(ctx context.Context, s Store, t arn.Tenant, id, challenge string, now time.Time) error {
-	d, err := find[Destination](ctx, s, t, DestinationDocument, id)
+	d, err := documents.Find[Destination](ctx, s, t, DestinationDocument, id)
 	if err != nil && !fault.Is(err, fault.Missing) {
 		return err
 	}
@@ -185,10 +186,10 @@ func DeleteDestination(ctx context.Context, s Store, t arn.Tenant, name string) 
 	if err != nil {
 		return err
 	}
-	return drop(ctx, s, t, DestinationDocument, id)
+	return documents.Drop(ctx, s, t, DestinationDocument, id)
 }
 
 // Destinations gives a page of destinations, and the cursor of the next.
 func Destinations(ctx context.Context, s Store, t arn.Tenant, p ref.Page) ([]*Destination, string, error) {
-	return list[Destination](ctx, s, t, DestinationDocument, p)
+	return documents.List[Destination](ctx, s, t, DestinationDocument, p)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -44,14 +45,11 @@ type Rule struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 }
 
-// Store is what this package asks of a database: documents by name, and what
-// an account may have.
+// Store is what this package asks of a database: documents by name, what an
+// account may have, and events.
 type Store interface {
+	documents.Store
 	Limit(ctx context.Context, t arn.Tenant, l ref.Limit) (int, error)
-	Document(ctx context.Context, t arn.Tenant, kind, name string) ([]byte, error)
-	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
-	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
-	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
 	Emit(event.Event)
 }
 
@@ -63,7 +61,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
 	if _, err := ref.Retag(nil, r.Tags, nil); err != nil {
 		return err
 	}
-	switch _, err := find[Rule](ctx, s, t, RuleDocument, r.Name); {
+	switch _, err := documents.Find[Rule](ctx, s, t, RuleDocument, r.Name); {
 	case err == nil:
 		e := fault.New(fault.Exists, "Rule with given name already exists")
 		e.ResourceID, e.ResourceARN = r.Name, t.Resource("rule", r.Name)
@@ -99,36 +97,14 @@ func (r *Rule) check() error {
 	if !slices.Contains(versions, r.Version) {
 		return fault.New(fault.InvalidRequest, "awsIotSqlVersion %q: expected one of %s, %s or %s.", arn.Clip(r.Version, 40), versions[0], versions[1], versions[2])
 	}
-	for i, a := range r.Actions {
-		if err := checkAction(a); err != nil {
-			return fault.Wrap(fault.InvalidRequest, err, "actions[%d]: expected exactly one action, such as lambda or republish.", i)
-		}
-	}
-	if len(r.ErrorAction) > 0 {
-		if err := checkAction(r.ErrorAction); err != nil {
-			return fault.Wrap(fault.InvalidRequest, err, "errorAction: expected exactly one action, such as lambda or republish.")
-		}
-	}
 	_, err := Compile(r)
 	return err
-}
-
-// checkAction holds an action to one member, which says what it does.
-func checkAction(a json.RawMessage) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(a, &members); err != nil {
-		return err
-	}
-	if len(members) != 1 {
-		return fault.New(fault.InvalidRequest, "%d members", len(members))
-	}
-	return nil
 }
 
 // Get gives a rule. One that is not there is answered as one that the caller
 // may not see (rest-api.md, section 7.7).
 func Get(ctx context.Context, s Store, t arn.Tenant, name string) (*Rule, error) {
-	r, err := find[Rule](ctx, s, t, RuleDocument, name)
+	r, err := documents.Find[Rule](ctx, s, t, RuleDocument, name)
 	if fault.Is(err, fault.Missing) {
 		return nil, fault.Wrap(fault.Unauthorized, err, "Access to topic rule '%s' was denied", name)
 	}
@@ -160,7 +136,7 @@ func Enable(ctx context.Context, s Store, t arn.Tenant, name string, on bool) er
 
 // Delete removes a rule; one that is not there is deleted already.
 func Delete(ctx context.Context, s Store, t arn.Tenant, name string) error {
-	if err := drop(ctx, s, t, RuleDocument, name); err != nil {
+	if err := documents.Drop(ctx, s, t, RuleDocument, name); err != nil {
 		return err
 	}
 	changed(s, t, name)
@@ -169,7 +145,7 @@ func Delete(ctx context.Context, s Store, t arn.Tenant, name string) error {
 
 // save stores a rule and lets those know who run it.
 func save(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
-	if err := put(ctx, s, t, RuleDocument, r.Name, r); err != nil {
+	if err := documents.Put(ctx, s, t, RuleDocument, r.Name, r); err != nil {
 		return err
 	}
 	changed(s, t, r.Name)
@@ -182,7 +158,7 @@ func changed(s Store, t arn.Tenant, name string) {
 
 // Tags gives a copy of a rule's tags; no rule is fault.Missing.
 func Tags(ctx context.Context, s Store, t arn.Tenant, name string) (map[string]string, error) {
-	r, err := find[Rule](ctx, s, t, RuleDocument, name)
+	r, err := documents.Find[Rule](ctx, s, t, RuleDocument, name)
 	if err != nil {
 		return nil, err
 	}
@@ -191,17 +167,17 @@ func Tags(ctx context.Context, s Store, t arn.Tenant, name string) (map[string]s
 
 // Tag writes the tags of set and removes the keys of remove.
 func Tag(ctx context.Context, s Store, t arn.Tenant, name string, set map[string]string, remove []string) error {
-	r, err := find[Rule](ctx, s, t, RuleDocument, name)
+	r, err := documents.Find[Rule](ctx, s, t, RuleDocument, name)
 	if err != nil {
 		return err
 	}
 	if r.Tags, err = ref.Retag(r.Tags, set, remove); err != nil {
 		return err
 	}
-	return put(ctx, s, t, RuleDocument, name, r)
+	return documents.Put(ctx, s, t, RuleDocument, name, r)
 }
 
 // List gives a page of rules by name, and the cursor of the next.
 func List(ctx context.Context, s Store, t arn.Tenant, p ref.Page) ([]*Rule, string, error) {
-	return list[Rule](ctx, s, t, RuleDocument, p)
+	return documents.List[Rule](ctx, s, t, RuleDocument, p)
 }

@@ -6,9 +6,9 @@ import (
 	"sync"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
-	"github.com/slipway-iot/slipway/gateway"
 	"github.com/slipway-iot/slipway/settings"
 	"github.com/slipway-iot/slipway/store"
 )
@@ -105,6 +105,6 @@ func (s *Server) tellOf(ctx context.Context, e event.Event, name string) error {
 	if err != nil || m == nil {
 		return err
 	}
-	s.gateway.Announce(gateway.Message{Tenant: e.Tenant, Topic: m.topic, Payload: m.payload}, 1)
+	s.gateway.Announce(dispatch.Message{Tenant: e.Tenant, Topic: m.topic, Payload: m.payload}, 1)
 	return nil
 }

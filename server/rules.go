@@ -13,7 +13,6 @@ import (
 	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/fault"
 	httpfn "github.com/slipway-iot/slipway/functions/http"
-	"github.com/slipway-iot/slipway/gateway"
 )
 
 // dispatcher makes what runs topic rules. What they republish goes the way of
@@ -21,21 +20,15 @@ import (
 func (s *Server) dispatcher() *dispatch.Dispatcher {
 	return dispatch.New(dispatch.Config{
 		DB: s.bare, Functions: s.functions, Post: s.post, Tenants: s.hosts.Tenants, Journal: s.journal,
-		Publish: func(m dispatch.Message, qos byte) {
-			s.gateway.Announce(gateway.Message{
-				Tenant: m.Tenant, Topic: m.Topic, Payload: m.Payload, ClientID: m.ClientID, Principal: m.Principal, Hops: m.Hops,
-			}, qos)
-		},
-		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+		Publish: func(m dispatch.Message, qos byte) { s.gateway.Announce(m, qos) }, // which is made after it
+		Now:     s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 }
 
 // hear lets the rules hear what passed through the gateway, while it closes
 // too: what is kept then is carried out by the next run.
-func (s *Server) hear(ctx context.Context, m gateway.Message) {
-	s.dispatch.Hear(context.WithoutCancel(ctx), dispatch.Message{
-		Tenant: m.Tenant, Topic: m.Topic, Payload: m.Payload, ClientID: m.ClientID, Principal: m.Principal, Hops: m.Hops,
-	})
+func (s *Server) hear(ctx context.Context, m dispatch.Message) {
+	s.dispatch.Hear(context.WithoutCancel(ctx), m)
 }
 
 // wanted says whether a rule hears a topic.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
+	"github.com/slipway-iot/slipway/internal/documents"
 )
 
 // eventTypes are all that AWS has a switch for (hooks-and-events.md, section
@@ -47,7 +48,7 @@ func UpdateEvents(ctx context.Context, s Store, t arn.Tenant, enabled map[string
 	if e.Modified = now; e.Created.IsZero() {
 		e.Created = now
 	}
-	if err := save(ctx, s, t, eventConfigurations, theOne, e); err != nil {
+	if err := documents.Put(ctx, s, t, eventConfigurations, theOne, e); err != nil {
 		return err
 	}
 	s.Emit(event.Event{Kind: event.EventsChanged, Tenant: t, ID: t.Account, At: now})

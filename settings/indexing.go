@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -88,7 +89,7 @@ func UpdateIndexing(ctx context.Context, s Store, t arn.Tenant, things *ThingInd
 	if err := in.check(most); err != nil {
 		return err
 	}
-	return save(ctx, s, t, indexing, theOne, in)
+	return documents.Put(ctx, s, t, indexing, theOne, in)
 }
 
 // over gives the modes that are not set those of old. An index that goes off

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -40,7 +41,7 @@ func (lt LogTarget) check() error {
 }
 
 func saveLevel(ctx context.Context, s Store, t arn.Tenant, lt LogTarget, level string) error {
-	return save(ctx, s, t, loggingLevels, lt.key(), level)
+	return documents.Put(ctx, s, t, loggingLevels, lt.key(), level)
 }
 
 // SetLogLevel sets the level of a target; that of DEFAULT is the default level

@@ -6,6 +6,7 @@ import (
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 )
 
 // disabled is the level at which nothing is logged.
@@ -27,7 +28,7 @@ func GetLogging(ctx context.Context, s Store, t arn.Tenant) (*Logging, error) {
 // SetLogging replaces the older logging options.
 func SetLogging(ctx context.Context, s Store, t arn.Tenant, l Logging) error {
 	l.Level = cmp.Or(l.Level, disabled)
-	return save(ctx, s, t, logging, theOne, l)
+	return documents.Put(ctx, s, t, logging, theOne, l)
 }
 
 // LoggingV2 are the logging options. The default level is not among them: it is
@@ -79,7 +80,7 @@ func SetLoggingV2(ctx context.Context, s Store, t arn.Tenant, l LoggingV2, level
 	if l.Events == nil {
 		l.Events = old.Events
 	}
-	if err := save(ctx, s, t, loggingV2, theOne, l); err != nil {
+	if err := documents.Put(ctx, s, t, loggingV2, theOne, l); err != nil {
 		return err
 	}
 	return saveLevel(ctx, s, t, LogTarget{Type: byDefault}, cmp.Or(level, oldLevel))

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -32,10 +33,7 @@ const theOne = "account"
 // Store is what this package asks of a database. Document and DeleteDocument
 // answer fault.Missing when there is nothing; lists are ordered by name.
 type Store interface {
-	Document(ctx context.Context, t arn.Tenant, kind, name string) ([]byte, error)
-	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
-	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
-	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+	documents.Store
 	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
 	Emit(event.Event)
 }
@@ -53,12 +51,4 @@ func load(ctx context.Context, s Store, t arn.Tenant, kind, name string, v any) 
 		return false, fault.Wrap(fault.Internal, err, "The %s %s cannot be read.", kind, name)
 	}
 	return true, nil
-}
-
-func save(ctx context.Context, s Store, t arn.Tenant, kind, name string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "The %s %s cannot be written.", kind, name)
-	}
-	return s.PutDocument(ctx, t, kind, name, body)
 }

@@ -4,11 +4,11 @@ package tasks
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
 )
 
@@ -103,7 +103,7 @@ func Start(ctx context.Context, s Store, t arn.Tenant, k *Task, mayWait bool) er
 	}
 	k.ID = ref.ID(t.String(), Document, k.Bucket+"/"+k.Key, k.Created)
 	k.Status, k.Modified = InProgress, k.Created
-	return put(ctx, s, t, k)
+	return documents.Put(ctx, s, t, Document, k.ID, k)
 }
 
 // Take gives the task that is next to be worked on, which is then the
@@ -124,7 +124,7 @@ func Take(ctx context.Context, s Store, t arn.Tenant, worker string, now time.Ti
 		return nil, nil
 	}
 	next.Worker, next.Beat, next.Message = worker, now, ""
-	return next, put(ctx, s, t, next)
+	return next, documents.Put(ctx, s, t, Document, next.ID, next)
 }
 
 // Work changes a task on behalf of its worker. It is fault.Conflict if the
@@ -139,7 +139,7 @@ func Work(ctx context.Context, s Store, t arn.Tenant, id, worker string, now tim
 	}
 	k.Beat = now
 	change(k)
-	return k, put(ctx, s, t, k)
+	return k, documents.Put(ctx, s, t, Document, k.ID, k)
 }
 
 // Stale says that a task ended so long ago that it is forgotten.
@@ -164,7 +164,7 @@ func Sweep(ctx context.Context, s Store, t arn.Tenant, id string) error {
 		return err
 	}
 	k.Swept = true
-	return put(ctx, s, t, k)
+	return documents.Put(ctx, s, t, Document, k.ID, k)
 }
 
 func each(ctx context.Context, s Store, t arn.Tenant, do func(*Task) error) error {
@@ -199,48 +199,19 @@ func Stop(ctx context.Context, s Store, t arn.Tenant, id string, now time.Time) 
 	if k.Worker == "" {
 		k.Status, k.Message, k.Swept = Cancelled, "", true
 	}
-	return put(ctx, s, t, k)
+	return documents.Put(ctx, s, t, Document, k.ID, k)
 }
 
 // Get gives a task.
 func Get(ctx context.Context, s Store, t arn.Tenant, id string) (*Task, error) {
-	body, err := s.Document(ctx, t, Document, id)
+	k, err := documents.Find[Task](ctx, s, t, Document, id)
 	if fault.Is(err, fault.Missing) {
-		return nil, fault.Wrap(fault.Missing, err, "Thing registration task %s does not exist.", arn.Clip(id, 40))
+		err = fault.Wrap(fault.Missing, err, "Thing registration task %s does not exist.", arn.Clip(id, 40))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return open(id, body)
+	return k, err
 }
 
 // List gives a page of tasks by id, and the cursor of the next.
 func List(ctx context.Context, s Store, t arn.Tenant, p ref.Page) ([]*Task, string, error) {
-	names, bodies, next, err := s.ListDocuments(ctx, t, Document, p)
-	if err != nil {
-		return nil, "", err
-	}
-	out := make([]*Task, len(bodies))
-	for i, body := range bodies {
-		if out[i], err = open(names[i], body); err != nil {
-			return nil, "", err
-		}
-	}
-	return out, next, nil
-}
-
-func open(id string, body []byte) (*Task, error) {
-	k := new(Task)
-	if err := json.Unmarshal(body, k); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "The record of thing registration task %s is damaged.", id)
-	}
-	return k, nil
-}
-
-func put(ctx context.Context, s Store, t arn.Tenant, k *Task) error {
-	body, err := json.Marshal(k)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "The record of thing registration task %s cannot be written.", k.ID)
-	}
-	return s.PutDocument(ctx, t, Document, k.ID, body)
+	return documents.List[Task](ctx, s, t, Document, p)
 }

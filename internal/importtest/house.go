@@ -23,7 +23,7 @@ var house = []layer{
 	{"references", []string{"ref", "event"}, []string{"failures", "names"}},
 	{"bytes", []string{"wire", "mqtt"}, []string{"failures", "names", "references"}},
 
-	{"instruments", []string{"internal/crash", "internal/metrics", "internal/seal"}, words},
+	{"instruments", []string{"internal/crash", "internal/documents", "internal/metrics", "internal/seal"}, words},
 	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts", "access", "settings", "rules", "tasks", "audit"}, below("instruments")},
 	{"contracts", []string{"store", "bus", "functions", "buckets"}, below("instruments", "domain")},
 	{"use cases", []string{"provision", "journal", "trail", "dispatch", "bulk"}, below("instruments", "domain", "contracts")},

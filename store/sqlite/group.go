@@ -78,7 +78,9 @@ func (w *writer) finish() {
 		close(r.done)
 	}
 	clear(w.events)
-	w.wary = max(w.wary-1, 0)
+	if w.kept {
+		w.wary = max(w.wary-1, 0)
+	}
 	w.group, w.next, w.events, w.open, w.kept, w.swept, w.lingered = w.group[:0], 0, w.events[:0], false, false, 0, false
 }
 
