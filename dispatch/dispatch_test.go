@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -141,17 +142,23 @@ func (s *site) hear(topic, payload string) {
 	s.Hear(context.Background(), dispatch.Message{Tenant: arn.Default, Topic: topic, Payload: []byte(payload), ClientID: "c1", Principal: "5b"})
 }
 
+// heard waits for what actions said. Messages are worked on side by side, so
+// that what they say comes in any order.
 func (s *site) heard(want ...string) {
 	s.t.Helper()
-	for _, w := range want {
+	var got []string
+	for range want {
 		select {
-		case got := <-s.said:
-			if d := cmp.Diff(w, got); d != "" {
-				s.t.Error(d)
-			}
+		case said := <-s.said:
+			got = append(got, said)
 		case <-time.After(20 * time.Second):
-			s.t.Fatalf("nothing came; expected %s", w)
+			s.t.Fatalf("after %q nothing came; expected %q", got, want)
 		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if d := cmp.Diff(want, got); d != "" {
+		s.t.Error(d)
 	}
 }
 
