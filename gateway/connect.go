@@ -249,6 +249,7 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
+	s.keepWill(p.Will, false)
 	s.welcome(s.connack(p))
 	s.tellConnected()
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))

@@ -35,6 +35,11 @@ func (s *session) publish(p *mqtt.Publish) string {
 	if strings.HasPrefix(p.Topic, "$") {
 		return s.reserved(p)
 	}
+	if p.Retain {
+		if code, why := s.retain(p); why != "" {
+			return s.refusePublish(p, code, "retain", why)
+		}
+	}
 	s.heard(p)
 	s.g.route(s, s.tenant, p)
 	s.ack(p, mqtt.Success, "")
@@ -186,7 +191,7 @@ func (g *Gateway) offer(from *session, sub *subscription, p *mqtt.Publish, resou
 		sub.s.withheld(why)
 		return false
 	}
-	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos)}
+	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos), Retain: p.Retain && sub.retain.asPublished}
 	if sub.s.version == mqtt.V5 {
 		forward(&out.Properties, &p.Properties)
 	}

@@ -226,6 +226,7 @@ func (s *session) close(why string) {
 	s.g.hub.leave(s)
 	s.journal(why)
 	if s.passed {
+		s.leaveWill()
 		s.tellDisconnected()
 	}
 	s.finish()

@@ -18,6 +18,7 @@ type subscription struct {
 	group   string // of a shared subscription
 	qos     byte
 	noLocal bool
+	retain  retainOptions
 }
 
 // subscribe judges each filter of a SUBSCRIBE (device-gateway.md, section
@@ -31,8 +32,9 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 	}
 	ack := &mqtt.Suback{PacketID: p.PacketID}
 	var granted []string
+	var added []addition
 	for i := range p.Filters {
-		code, why, fatal := s.subscribeOne(&p.Filters[i])
+		code, why, fatal := s.subscribeOne(&p.Filters[i], &added)
 		if fatal {
 			return why
 		}
@@ -45,20 +47,30 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 		}
 	}
 	s.send(ack)
+	for _, a := range added {
+		s.retainedFor(a.sub, a.isNew)
+	}
 	s.tellFilters(onSubscribed, "subscribed", granted)
 	return ""
 }
 
+// An addition is a subscription that a SUBSCRIBE made.
+type addition struct {
+	sub   *subscription
+	isNew bool // there was none with the filter before
+}
+
 // subscribeOne gives the code for one filter. On 3.1.1 a refusal by policy, or
 // a filter that is none, closes the connection.
-func (s *session) subscribeOne(f *mqtt.Subscription) (code mqtt.ReasonCode, why string, fatal bool) {
+func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mqtt.ReasonCode, why string, fatal bool) {
 	if f.QoS > 1 {
 		return 0, s.violation(mqtt.QoSNotSupported, "SUBSCRIBE asks for "+quoted(f.Filter)+" at QoS 2, which is not supported; ask for QoS 0 or 1."), true
 	}
 	if err := mqtt.ValidFilter(f.Filter); err != nil {
 		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid. "+err.Error(), true)
 	}
-	sub := &subscription{s: s, filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal}
+	sub := &subscription{s: s, filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal,
+		retain: retainOptions{asPublished: f.RetainAsPublished, handling: f.RetainHandling}}
 	if group, rest, ok := mqtt.ParseShare(f.Filter); ok {
 		sub.group, sub.match = group, rest
 		if len(group) > maxGroup {
@@ -72,9 +84,11 @@ func (s *session) subscribeOne(f *mqtt.Subscription) (code mqtt.ReasonCode, why 
 	if why := s.may("iot:Subscribe", resource); why != "" {
 		return s.deniedFilter(why)
 	}
-	if !s.add(sub) {
+	isNew, ok := s.add(sub)
+	if !ok {
 		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("Filter %s is one too many: the connection has %d subscriptions, which is the limit. Unsubscribe from some first.", quoted(f.Filter), maxSubscriptions), false)
 	}
+	*added = append(*added, addition{sub, isNew})
 	s.rec.Step("subscribe", f.Filter)
 	if t, ok := templateOf(f.Filter); ok {
 		s.template = t
@@ -104,22 +118,23 @@ func (s *session) badFilter(code mqtt.ReasonCode, why string, closes bool) (mqtt
 	return mqtt.SubscribeFailure, why, closes
 }
 
-// add makes the subscription match, in place of one with the same filter.
-func (s *session) add(sub *subscription) bool {
+// add makes the subscription match, in place of one with the same filter, and
+// says whether there was none.
+func (s *session) add(sub *subscription) (isNew, ok bool) {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
 	old := s.subs[sub.filter]
 	if s.detached || old == nil && len(s.subs) >= maxSubscriptions {
-		return false
+		return false, false
 	}
 	if err := s.g.topics.add(s.tenant, sub); err != nil {
-		return false
+		return false, false
 	}
 	if old != nil {
 		s.g.topics.remove(s.tenant, old)
 	}
 	s.subs[sub.filter] = sub
-	return true
+	return old == nil, true
 }
 
 func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
