@@ -21,6 +21,7 @@ const (
 	PolicyChanged      Kind = "policy.changed"      // policy name: new default version, or deleted
 	PolicyAttachment   Kind = "policy.attachment"   // target ARN; policy name
 	PrincipalChanged   Kind = "principal.changed"   // thing name; principal ARN
+	PrincipalUnbound   Kind = "principal.unbound"   // thing name; ARN of the principal that had been its exclusively
 	ThingChanged       Kind = "thing.changed"       // thing name; Created, Updated or Deleted
 	ThingTyped         Kind = "thing.typed"         // name of a thing that was there already; Added or Removed, a space, the type
 	ThingGroups        Kind = "thing.groups"        // thing name; Added or Removed, a space, the group

@@ -237,9 +237,7 @@ func (s *session) enter(p *mqtt.Connect) string {
 			"Client id %s is in use by a device that has a thing; a certificate without a thing, such as a claim, cannot take it over. Use another client id for provisioning, or wait until that connection has ended.", quoted(s.clientID)))
 	}
 	if old != nil {
-		old.detach() // from here on, messages reach the new session only
-		old.end(mqtt.SessionTakenOver, fmt.Sprintf("Another connection took over client id %s. If both are meant to stay, each needs a client id of its own.", quoted(s.clientID)))
-		s.rec.Step("connect", fmt.Sprintf("Took over client id %s from the connection of %s (since %s).", s.clientID, old.remote, stamp(old.since)))
+		s.takeOver(old)
 	}
 	s.who()
 	s.rec.Step("connect", fmt.Sprintf("%s, client id %s, accepted.", s.version, s.clientID))

@@ -26,6 +26,7 @@ func greeting(st tls.ConnectionState, id arn.CertID) string {
 // and a sentence that says what it usually means.
 func explainHandshake(h *hello, err error, known []string) (cause, text string) {
 	var alert tls.AlertError
+	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && !h.heard:
 		return "silent", "The connection said nothing until the handshake's time was over: no TLS ClientHello arrived."
@@ -50,10 +51,22 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 			return "broken-off", "The device closed the connection in the middle of the TLS handshake. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?"
 		}
 		return "broken-off", "The connection was closed before a TLS ClientHello arrived."
-	case strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
-		return "not-tls", "What arrived is not TLS. Devices must use MQTT over TLS on this port."
+	case errors.As(err, &record):
+		return "not-tls", notTLS(record.RecordHeader)
 	}
 	return "handshake", "The TLS handshake failed: " + arn.Clip(strings.TrimPrefix(err.Error(), "tls: "), 200) + "."
+}
+
+// notTLS says what the first five bytes look like that begin no TLS record.
+func notTLS(first [5]byte) string {
+	method, _, _ := strings.Cut(string(first[:]), " ")
+	switch {
+	case first[0] == 0x10:
+		return "What arrived is MQTT without TLS: a CONNECT in the clear. Let the device use TLS (mqtts, ssl or tls in its settings) with its certificate; nothing is served without."
+	case slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELET", "OPTIO", "CONNE"}, method):
+		return "What arrived is HTTP without TLS. This port is for devices, over TLS; the control API, the console and the metrics have a port of their own."
+	}
+	return "What arrived is not TLS. Devices must use MQTT over TLS on this port."
 }
 
 // suiteNames lists the first few of the cipher suites that a device offered.

@@ -11,7 +11,8 @@ import (
 )
 
 // Follow learns what happened in the registry, after its commit. A certificate
-// that stopped being ACTIVE cuts its connections at once; a changed policy,
+// that stopped being ACTIVE, or that was detached from the thing whose it was
+// exclusively, cuts its connections at once; a changed policy,
 // attachment, thing or group is judged at the next action. Follow does not
 // block.
 func (g *Gateway) Follow(e event.Event) {
@@ -28,6 +29,10 @@ func (g *Gateway) Follow(e event.Event) {
 			for _, s := range g.hub.of(e.Tenant) {
 				s.cut(fmt.Sprintf("Account %s was switched off; its connections are cut.", e.Tenant.Account))
 			}
+		}
+	case event.PrincipalUnbound:
+		if n, err := arn.Parse(e.Detail); err == nil && n.Kind == "cert" {
+			g.cut(e.Tenant, arn.CertID(n.ID), "was detached from thing "+e.ID+", to which it belonged exclusively")
 		}
 	case event.PolicyAttachment:
 		g.staleTarget(e.Tenant, e.ID)

@@ -97,6 +97,7 @@ type Gateway struct {
 	recent *recent
 	door   *door
 	lives  lives
+	turns  turns
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc

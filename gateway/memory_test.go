@@ -26,10 +26,10 @@ func (j *memoryJournal) Record(a *attempts.Attempt) {
 }
 
 func (j *memoryJournal) Fold(who, cause string, a *attempts.Attempt) {
-	j.Record(a)
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.folded[who+" "+cause]++
+	j.folded[who+" "+cause]++ // before anyone who waits for it looks
+	j.mu.Unlock()
+	j.Record(a)
 }
 
 // rows gives what was folded, and how often.

@@ -114,6 +114,8 @@ var tlsCauses = []cause{
 	{"the device refuses the server's certificate (bad_certificate)", once, alerts(42)},
 	{"the device's clock is wrong (certificate_expired)", once, alerts(45)},
 	{"MQTT without TLS", once, speaks("\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05plain", false)},
+	{"HTTP without TLS", once, speaks("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", false)},
+	{"something else than TLS", once, speaks("SSH-2.0-OpenSSH_9.2\r\n", false)},
 	{"closed before a word", once, speaks("", true)},
 	{"closed in the middle of the ClientHello", once, speaks("\x16\x03\x01\x02\x00\x01\x00\x01", true)},
 }
@@ -176,7 +178,8 @@ const (
 
 var connectCauses = []cause{
 	{"the first packet is no CONNECT", once, first("c0 00")},
-	{"the first bytes are no MQTT", once, first("47 45 54 20 2f 20 48 54 54 50")},
+	{"HTTP within TLS", once, first("47 45 54 20 2f 20 48 54 54 50")},
+	{"TLS within TLS", once, first("16 03 01 02 00 01 00 01 fc 03 03")},
 	{"MQTT 3.1", once, first("10 10 00 06 4d 51 49 73 64 70 03 02 00 3c 00 02 61 62")},
 	{"protocol level 3", once, first("10 0e 00 04 4d 51 54 54 03 02 00 3c 00 02 61 62")},
 	{"protocol level 6", once, first("10 0e 00 04 4d 51 54 54 06 02 00 3c 00 02 61 62")},

@@ -158,6 +158,27 @@ var waitCauses = []cause{
 		x.online(cert, "twin", v)
 		return "", old.end()
 	}},
+	{"taken over by another certificate", 0, func(x *scene, v mqtt.Version) (string, string) {
+		name := x.name()
+		mine, _ := x.device("", allowAll)
+		other, _ := x.device("", allowAll)
+		old := x.online(mine, name, v)
+		x.online(other, name, v)
+		return old.local(), old.end()
+	}},
+	{"two certificates take turns with one client id", 0, func(x *scene, v mqtt.Version) (string, string) {
+		a, _ := x.device("", allowAll)
+		b, _ := x.device("", allowAll)
+		return x.takeTurns(a, b, x.name(), v)
+	}},
+	{"cut because its certificate was detached from its only thing", 0, func(x *scene, v mqtt.Version) (string, string) {
+		cert, id := x.device("", allowAll)
+		thing := x.name()
+		x.bind(id, thing)
+		d := x.connected(cert, v)
+		x.unbind(id, thing)
+		return d.local(), d.end()
+	}},
 	{"cut because its certificate was revoked", 0, func(x *scene, v mqtt.Version) (string, string) {
 		cert, id := x.device("", allowAll)
 		d := x.connected(cert, v)

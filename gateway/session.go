@@ -243,6 +243,8 @@ func (s *session) journal(why string) {
 	s.g.Metrics.Attempt(a.Door, string(a.Outcome))
 	switch {
 	case !keep:
+	case evicted(a) != "": // those who evict each other do so again and again
+		s.g.Journal.Fold(string(s.certID), evicted(a)+" "+s.clientID, a)
 	case s.passed || s.arrived:
 		s.g.Journal.Record(a)
 	case s.cert != nil:

@@ -187,9 +187,8 @@ func checkFirst(first byte, v Version) error {
 		return &Error{Code: MalformedPacket, Version: v,
 			Text: fmt.Sprintf("The packet type %d is reserved.", t)}
 	}
-	if v != V311 && v != V5 && t != CONNECT {
-		return &Error{Code: ProtocolError,
-			Text: fmt.Sprintf("%s: the first packet must be CONNECT.", t)}
+	if v != V311 && v != V5 && (t != CONNECT || first == tlsHandshake) {
+		return &Error{Code: ProtocolError, Text: notConnect(first)}
 	}
 	want := byte(0)
 	switch t {
@@ -203,6 +202,20 @@ func checkFirst(first byte, v Version) error {
 			Text: fmt.Sprintf("%s: the flags of the first byte are %#x; they must be %#x.", t, flags, want)}
 	}
 	return nil
+}
+
+// tlsHandshake is the first byte of a TLS ClientHello (RFC 8446, section 5.1).
+const tlsHandshake = 0x16
+
+// notConnect says what a first byte looks like that begins no CONNECT.
+func notConnect(first byte) string {
+	switch {
+	case first == tlsHandshake:
+		return "It begins as a TLS handshake does: the device, or a proxy before it, speaks TLS within TLS; once is enough."
+	case 'A' <= first && first <= 'Z':
+		return fmt.Sprintf("It begins with the letter %c, as text does: perhaps an HTTP request, which has a port of its own.", first)
+	}
+	return fmt.Sprintf("%s: the first packet must be CONNECT.", Type(first>>4))
 }
 
 // blank gives an empty packet of type t, which must exist.

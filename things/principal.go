@@ -2,6 +2,7 @@ package things
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -56,13 +57,21 @@ func BindPrincipal(ctx context.Context, s Store, t arn.Tenant, thing, principal,
 }
 
 // DetachPrincipal unties a principal from a thing; one that is not attached is
-// detached already.
+// detached already. An exclusive one spoke for the thing whatever it called
+// itself, so its end is told apart: connections are cut.
 func DetachPrincipal(ctx context.Context, s Store, t arn.Tenant, thing, principal string, now time.Time) error {
+	there, _, err := s.Lefts(ctx, t, ref.ThingPrincipal, principal, ref.All)
+	if err != nil {
+		return err
+	}
 	existed, err := s.DropLink(ctx, t, ref.ThingPrincipal, thing, principal)
 	if err != nil || !existed {
 		return err
 	}
 	principalChanged(s, t, thing, principal, now)
+	if slices.ContainsFunc(there, func(l ref.Link) bool { return l.Left == thing && l.Data == Exclusive }) {
+		s.Emit(event.Event{Kind: event.PrincipalUnbound, Tenant: t, ID: thing, Detail: principal, At: now})
+	}
 	return nil
 }
 
