@@ -28,7 +28,7 @@ import (
 // demoCmd runs the whole thing once, on its own: a server on free ports in a
 // temporary folder, a small fleet, and 25 virtual devices at each door.
 type demoCmd struct {
-	Door    string `help:"Which way they come in: claim, jitp, jitr, or all." default:"claim"`
+	Door    string `help:"Which way they come in: claim, trusted, direct, jitp, jitr, bulk, or all." default:"claim"`
 	Devices int    `help:"How many devices; two of them are wrong on purpose." default:"25"`
 	JSON    bool   `name:"json" help:"Print the table as JSON lines."`
 }

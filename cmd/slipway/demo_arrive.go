@@ -286,10 +286,12 @@ func (p *party) end(err error, first, last string) error {
 		return err
 	}
 	in := 0
+	var rows []doorRow
 	for _, g := range p.guests {
 		if g.Reason == "" {
 			in++
 		}
+		rows = append(rows, doorRow{g.Serial, g.Thing, string(g.CertificateID), fmt.Sprint(g.Tries), g.Reason})
 		if !p.cmd.JSON {
 			continue
 		}
@@ -298,6 +300,7 @@ func (p *party) end(err error, first, last string) error {
 		}
 	}
 	if !p.cmd.JSON {
+		p.doorTable("tries", rows)
 		fmt.Fprintf(p.s.out, "\n%d devices at the %s door, %d provisioned.\n", len(p.guests), p.door, in)
 	}
 	if in != len(p.guests)-2 || !strings.Contains(p.guests[0].Reason, first) || !strings.Contains(p.guests[len(p.guests)-1].Reason, last) {

@@ -19,6 +19,7 @@ var demoDoors = []demoDoor{
 	{"direct", (*demo).byHand},
 	{"jitp", (*demo).justInTime},
 	{"jitr", (*demo).byDecision},
+	{"bulk", (*demo).byFile},
 }
 
 // doorsNamed gives the doors that --door means.

@@ -191,10 +191,12 @@ func (d *demo) handedLine(h *handed) {
 
 func (d *demo) handedEnd(door string, all []*handed, first, last string) error {
 	in := 0
+	var rows []doorRow
 	for _, h := range all {
 		if h.Reason == "" {
 			in++
 		}
+		rows = append(rows, doorRow{h.Serial, h.Thing, h.CertificateID, fmt.Sprintf("%.1f", float64(h.took.Microseconds())/1000), h.Reason})
 		if d.cmd.JSON {
 			if err := json.NewEncoder(d.s.out).Encode(h); err != nil {
 				return err
@@ -202,7 +204,8 @@ func (d *demo) handedEnd(door string, all []*handed, first, last string) error {
 		}
 	}
 	if !d.cmd.JSON {
-		fmt.Fprintf(d.s.out, "\n%d devices at the %s door, %d provisioned.\n\n", len(all), door, in)
+		d.doorTable("ms", rows)
+		fmt.Fprintf(d.s.out, "\n%d devices at the %s door, %d provisioned.\n", len(all), door, in)
 	}
 	a, z := all[0].Reason, all[len(all)-1].Reason
 	if in != len(all)-2 || !strings.Contains(a, first) || !strings.Contains(z, last) {

@@ -141,6 +141,34 @@ func (d *demo) cells(thing, id string, stage func(int) string) {
 	fmt.Fprintln(d.s.out, b.String())
 }
 
+// A doorRow is a device in the table of a door without stages.
+type doorRow struct{ serial, thing, id, figure, reason string }
+
+// doorTable prints the devices that came in, each with one figure, and then
+// those that did not.
+func (d *demo) doorTable(figure string, rows []doorRow) {
+	line := func(thing, id, figure string) {
+		if d.width == 0 || d.width >= thingWidth+idWidth+8 {
+			fmt.Fprintf(d.s.out, "%-*s%-*s%8s\n", thingWidth, thing, idWidth, id, figure)
+			return
+		}
+		fmt.Fprintf(d.s.out, "%-*s%8s\n  %s\n", thingWidth, thing, figure, id)
+	}
+	fmt.Fprintln(d.s.out)
+	line("thing", "certificate id", figure)
+	for _, r := range rows {
+		if r.reason == "" {
+			line(r.thing, r.id, r.figure)
+		}
+	}
+	fmt.Fprint(d.s.out, "\nRefused, and why:\n")
+	for _, r := range rows {
+		if r.reason != "" {
+			fmt.Fprintln(d.s.out, d.under(r.serial, r.reason))
+		}
+	}
+}
+
 func (d *demo) jsonTable() error {
 	enc := json.NewEncoder(d.s.out)
 	for i := range d.rows {
