@@ -36,9 +36,9 @@ type Message struct {
 	Tenant    arn.Tenant
 	Topic     string
 	Payload   []byte
-	ClientID  string     // empty: the server itself published
-	Principal arn.CertID // of the client
-	Hops      int        // how often rules published it anew
+	ClientID  string // empty: the server itself published
+	Principal string // of the client: a certificate id, an access key id, an authorizer's principal
+	Hops      int    // how often rules published it anew
 }
 
 // Config is what a Dispatcher needs. All fields but Metrics are required.
@@ -145,7 +145,7 @@ func (d *Dispatcher) apply(r *rules.Compiled, m Message) *work {
 	}
 	w := &work{
 		ID: id.String(), tenant: m.Tenant, Rule: r.Name, Topic: m.Topic, Payload: m.Payload, ClientID: m.ClientID,
-		Principal: string(m.Principal), Hops: m.Hops, At: d.Now(), rule: r,
+		Principal: m.Principal, Hops: m.Hops, At: d.Now(), rule: r,
 	}
 	out, passes := r.Statement.Run(w.message(d))
 	if !passes {

@@ -32,7 +32,7 @@ const (
 	RuleChanged        Kind = "rule.changed"        // topic rule name
 	FunctionChanged    Kind = "function.changed"    // function name
 	TenantChanged      Kind = "tenant.changed"      // account; made, changed, disabled or enabled
-	KeyChanged         Kind = "key.changed"         // access key id
+	KeyChanged         Kind = "key.changed"         // access key id; disabled, or empty: it was made
 )
 
 // What Detail holds of an event that tells of one of several operations.

@@ -28,7 +28,7 @@ const basicIngest = "$aws/rules/"
 
 // heard passes a device's message on, before it is acknowledged.
 func (s *session) heard(p *mqtt.Publish) {
-	s.g.hear(dispatch.Message{Tenant: s.tenant, Topic: p.Topic, Payload: p.Payload, ClientID: s.clientID, Principal: s.certID})
+	s.g.hear(dispatch.Message{Tenant: s.tenant, Topic: p.Topic, Payload: p.Payload, ClientID: s.clientID, Principal: s.name()})
 }
 
 // ingest takes a message for one rule; devices never get it.

@@ -104,7 +104,7 @@ func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 		return mqtt.UnspecifiedError, fmt.Sprintf("CONNECT says that the device takes packets of at most %d bytes (Maximum Packet Size); at least %d are needed.", s.maxPacket, minClientPacket)
 	}
 	if p.Properties.AuthMethod.IsSet() { // MQTT 5.0, 4.12
-		return mqtt.NotAuthorized, "CONNECT names an authentication method; enhanced authentication is not supported, the certificate says who the device is."
+		return mqtt.NotAuthorized, "CONNECT names an authentication method; enhanced authentication is not supported."
 	}
 	return 0, ""
 }
@@ -112,6 +112,10 @@ func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 // placeTenant finds the tenant: by SNI, or, for a device that sent none, the
 // one in which its certificate is registered.
 func (s *session) placeTenant() error {
+	if s.signed != nil {
+		s.tenant = s.signed.Tenant
+		return nil
+	}
 	if s.serverName != "" {
 		t, known := s.g.Names.Tenant(s.serverName)
 		if !known { // it was, during the handshake
@@ -151,7 +155,7 @@ func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {
 func (s *session) judge(p *mqtt.Connect) (granted *rights, err error) {
 	epoch := s.g.recent.now()
 	err = s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		granted, err = s.identify(ctx, tx, epoch, p)
+		granted, err = s.identify(ctx, tx, epoch, connectAttributes(p), willTopic(p))
 		return err
 	})
 	return granted, err
@@ -160,26 +164,6 @@ func (s *session) judge(p *mqtt.Connect) (granted *rights, err error) {
 // errArrives is the cause when a certificate is not registered, or waits since
 // it connected first: its CA may say what becomes of it (arrive.go).
 var errArrives = errors.New("gateway: the certificate connects before it is known")
-
-// identify reads, in one snapshot, everything that decides what the device is
-// and may do. An error refuses; its sentence says why.
-func (s *session) identify(ctx context.Context, tx store.Tx, epoch uint64, p *mqtt.Connect) (*rights, error) {
-	c, err := tx.Certificate(ctx, s.tenant, s.certID)
-	if fault.Is(err, fault.Missing) {
-		return nil, fault.Wrap(fault.Refused, errArrives, "Certificate %s is not registered in account %s, region %s.", s.certID, s.tenant.Account, s.tenant.Region)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.cert = c
-	if c.Awaits() {
-		return nil, fault.Wrap(fault.Refused, errArrives, "Certificate %s is PENDING_ACTIVATION since it first connected.", s.certID)
-	}
-	if why := usable(c, s.g.Now()); why != "" {
-		return nil, fault.New(fault.Refused, "%s", why)
-	}
-	return s.readRights(ctx, tx, epoch, connectAttributes(p), willTopic(p))
-}
 
 // connectAttributes is the value of iot:ConnectAttributes (policies.md,
 // section 3).
@@ -232,9 +216,9 @@ func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
 func (s *session) enter(p *mqtt.Connect) string {
 	old, refused := s.g.hub.claim(s)
 	if refused {
-		s.rec.Step("connect", fmt.Sprintf("Client id %s is held by the connection of certificate %s from %s, since %s.", s.clientID, old.certID, old.remote, stamp(old.since)))
+		s.rec.Step("connect", fmt.Sprintf("Client id %s is held by the connection of %s from %s, since %s.", s.clientID, old.describe(), old.remote, stamp(old.since)))
 		return s.refuseConnect(mqtt.NotAuthorized, "client-id", fmt.Sprintf(
-			"Client id %s is in use by a device that has a thing; a certificate without a thing, such as a claim, cannot take it over. Use another client id for provisioning, or wait until that connection has ended.", quoted(s.clientID)))
+			"Client id %s is in use by a device that has a thing; who has none, such as a claim, cannot take it over. Use another client id for provisioning, or wait until that connection has ended.", quoted(s.clientID)))
 	}
 	if old != nil {
 		s.takeOver(old)
@@ -250,7 +234,7 @@ func (s *session) enter(p *mqtt.Connect) string {
 	s.keepWill(p.Will, false)
 	s.welcome(s.connack(p))
 	s.tellConnected()
-	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("certificate", string(s.certID)))
+	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("principal", s.name()))
 	return ""
 }
 
@@ -297,7 +281,7 @@ func (s *session) refuseFor(cause string, err error) string {
 	if fault.Is(err, fault.Refused) {
 		return s.refuseConnect(mqtt.NotAuthorized, cause, sentence(err))
 	}
-	s.g.Log.ErrorContext(s.ctx, "connect", slog.String("certificate", string(s.certID)), slog.Any("err", err))
+	s.g.Log.ErrorContext(s.ctx, "connect", slog.String("principal", s.name()), slog.Any("err", err))
 	text := sentence(err)
 	s.who()
 	s.rec.Fail("connect", text)
@@ -310,6 +294,9 @@ func (s *session) who() {
 		s.tenant = arn.Default
 	}
 	s.rec.Who(s.tenant, s.certID, s.clientID)
+	if s.signed != nil || s.vouched != nil {
+		s.rec.Find(map[string]string{"principal": s.name()})
+	}
 }
 
 // noConnack refuses as AWS does: on MQTT 5 CONNACK says why; a 3.1.1 device

@@ -48,7 +48,7 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 	if err != nil {
 		return nil, err
 	}
-	s := &session{g: g, tenant: t, certID: id, clientID: q.ClientID}
+	s := &session{g: g, tenant: t, identity: identity{certID: id}, clientID: q.ClientID}
 	if q.SourceIP != "" {
 		if s.from, err = netip.ParseAddr(q.SourceIP); err != nil {
 			return nil, fault.New(fault.InvalidRequest, "sourceIp %s: expected an IP address.", quoted(q.SourceIP))

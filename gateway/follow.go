@@ -34,6 +34,12 @@ func (g *Gateway) Follow(e event.Event) {
 		if n, err := arn.Parse(e.Detail); err == nil && n.Kind == "cert" {
 			g.cut(e.Tenant, arn.CertID(n.ID), "was detached from thing "+e.ID+", to which it belonged exclusively")
 		}
+	case event.KeyChanged:
+		if e.Detail == "disabled" {
+			for _, s := range g.hub.ofCredential(keyCredential(e.Tenant.Account, e.ID)) {
+				s.cut(fmt.Sprintf("Access key %s was revoked; its connections are cut.", e.ID))
+			}
+		}
 	case event.PolicyAttachment:
 		g.staleTarget(e.Tenant, e.ID)
 	case event.PrincipalChanged:

@@ -133,7 +133,7 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 	leaf := state.PeerCertificates[0]
 	s := &session{
 		g: g, conn: tc, raw: conn, from: from, remote: conn.RemoteAddr().String(),
-		leaf: leaf, certID: arn.IDOf(leaf.Raw), serverName: state.ServerName, since: g.Now(), rec: rec,
+		identity: identity{leaf: leaf, certID: arn.IDOf(leaf.Raw)}, serverName: state.ServerName, since: g.Now(), rec: rec,
 		subs: map[string]*subscription{},
 	}
 	s.ctx, s.cancel = context.WithCancel(g.ctx)

@@ -257,7 +257,7 @@ func TestCloseEndsEverythingAndLeavesNothing(t *testing.T) {
 			t.Errorf("the journal blames a device: %s", row)
 		}
 	}
-	if x.gateway.Connections() != 0 || x.gateway.door.total != 0 || len(x.gateway.hub.certs) != 0 || len(x.gateway.hub.entering) != 0 || len(x.gateway.door.shown) != 0 {
+	if x.gateway.Connections() != 0 || x.gateway.door.total != 0 || len(x.gateway.hub.credentials) != 0 || len(x.gateway.hub.entering) != 0 || len(x.gateway.door.shown) != 0 {
 		t.Error("tables are not empty")
 	}
 	if found := x.gateway.topics.match(arn.Default, "a", nil); len(found) != 0 {

@@ -6,16 +6,16 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 )
 
-// A hub knows which session is whose. A session stands in certs, and among
+// A hub knows which session is whose. A session stands in credentials, and among
 // those that enter, from the moment before its certificate's status is read:
 // so a revocation finds it, or the read sees the revocation. It stands in
 // clients from CONNECT on.
 type hub struct {
-	mu       sync.Mutex
-	clients  map[clientKey]*session
-	certs    map[certKey]map[*session]struct{}
-	entering map[*session]struct{} // their rights are being read
-	bound    map[*session]struct{} // those whose thing is exclusive
+	mu          sync.Mutex
+	clients     map[clientKey]*session
+	credentials map[credential]map[*session]struct{}
+	entering    map[*session]struct{} // their rights are being read
+	bound       map[*session]struct{} // those whose thing is exclusive
 }
 
 type clientKey struct {
@@ -23,25 +23,20 @@ type clientKey struct {
 	id     string
 }
 
-type certKey struct {
-	tenant arn.Tenant
-	id     arn.CertID
-}
-
 func newHub() *hub {
-	return &hub{clients: map[clientKey]*session{}, certs: map[certKey]map[*session]struct{}{},
+	return &hub{clients: map[clientKey]*session{}, credentials: map[credential]map[*session]struct{}{},
 		entering: map[*session]struct{}{}, bound: map[*session]struct{}{}}
 }
 
-// watch makes the session findable by its certificate.
+// watch makes the session findable by its certificate or access key.
 func (h *hub) watch(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	k := certKey{s.tenant, s.certID}
-	set := h.certs[k]
+	k := s.credential()
+	set := h.credentials[k]
 	if set == nil {
 		set = map[*session]struct{}{}
-		h.certs[k] = set
+		h.credentials[k] = set
 	}
 	set[s] = struct{}{}
 	h.entering[s] = struct{}{}
@@ -86,11 +81,11 @@ func (h *hub) bind(s *session, exclusive bool) bool {
 func (h *hub) leave(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ck := certKey{s.tenant, s.certID}
-	if set := h.certs[ck]; set != nil {
+	of := s.credential()
+	if set := h.credentials[of]; set != nil {
 		delete(set, s)
 		if len(set) == 0 {
-			delete(h.certs, ck)
+			delete(h.credentials, of)
 		}
 	}
 	delete(h.entering, s)
@@ -102,10 +97,15 @@ func (h *hub) leave(s *session) {
 
 // ofCert gives the sessions of a certificate, whether or not past CONNECT.
 func (h *hub) ofCert(t arn.Tenant, id arn.CertID) []*session {
+	return h.ofCredential(certCredential(t, id))
+}
+
+// ofCredential gives the sessions of a certificate or an access key.
+func (h *hub) ofCredential(of credential) []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []*session
-	for s := range h.certs[certKey{t, id}] {
+	for s := range h.credentials[of] {
 		out = append(out, s)
 	}
 	return out
@@ -157,7 +157,7 @@ func (h *hub) all() []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []*session
-	for _, set := range h.certs {
+	for _, set := range h.credentials {
 		for s := range set {
 			out = append(out, s)
 		}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/dispatch"
 	"github.com/slipway-iot/slipway/mqtt"
 )
@@ -25,18 +24,18 @@ const (
 
 // A lifeEvent is the payload of them all; each has some of the members.
 type lifeEvent struct {
-	ClientID  string     `json:"clientId"`
-	Thing     string     `json:"thingName,omitempty"` // of an exclusive attachment
-	Timestamp int64      `json:"timestamp"`
-	Type      string     `json:"eventType"`
-	ByClient  *bool      `json:"clientInitiatedDisconnect,omitempty"`
-	Reason    string     `json:"disconnectReason,omitempty"`
-	Failure   string     `json:"connectFailureReason,omitempty"`
-	Session   string     `json:"sessionIdentifier"`
-	Principal arn.CertID `json:"principalIdentifier"`
-	Address   string     `json:"ipAddress,omitempty"`
-	Version   *int       `json:"versionNumber,omitempty"`
-	Topics    []string   `json:"topics,omitempty"`
+	ClientID  string   `json:"clientId"`
+	Thing     string   `json:"thingName,omitempty"` // of an exclusive attachment
+	Timestamp int64    `json:"timestamp"`
+	Type      string   `json:"eventType"`
+	ByClient  *bool    `json:"clientInitiatedDisconnect,omitempty"`
+	Reason    string   `json:"disconnectReason,omitempty"`
+	Failure   string   `json:"connectFailureReason,omitempty"`
+	Session   string   `json:"sessionIdentifier"`
+	Principal string   `json:"principalIdentifier"`
+	Address   string   `json:"ipAddress,omitempty"`
+	Version   *int     `json:"versionNumber,omitempty"`
+	Topics    []string `json:"topics,omitempty"`
 }
 
 // tells says whether anybody listens to a lifecycle event of the session. A
@@ -52,7 +51,7 @@ func (s *session) tells(topic string) bool {
 
 // tell publishes a lifecycle event. It is called by run alone.
 func (s *session) tell(topic, kind string, e lifeEvent) {
-	e.ClientID, e.Type, e.Principal = s.clientID, kind, s.certID
+	e.ClientID, e.Type, e.Principal = s.clientID, kind, s.name()
 	e.Timestamp, e.Session = s.g.Now().UnixMilli(), s.identifier()
 	if r := s.rights.Load(); r != nil && r.exclusive {
 		e.Thing = r.thing
@@ -70,9 +69,9 @@ func (s *session) tellConnected() {
 	}
 }
 
-// tellFailed tells of a CONNECT that a known certificate was refused.
+// tellFailed tells of a CONNECT that somebody known was refused.
 func (s *session) tellFailed() {
-	if s.cert != nil && s.tells(onFailed) {
+	if s.known() && s.tells(onFailed) {
 		s.tell(onFailed, "connect_failed", lifeEvent{Address: s.from.String(), Failure: "AUTHORIZATION_FAILED"})
 	}
 }
@@ -98,6 +97,8 @@ func (s *session) disconnectReason() string {
 		return "CLIENT_INITIATED_DISCONNECT"
 	case s.ended.Load() == nil:
 		return "CONNECTION_LOST"
+	case s.expired != "":
+		return s.expired
 	}
 	switch mqtt.ReasonCode(s.endCode.Load()) {
 	case mqtt.SessionTakenOver:

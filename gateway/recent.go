@@ -38,6 +38,11 @@ type claimFacts struct {
 	policies []string
 }
 
+type certKey struct {
+	tenant arn.Tenant
+	id     arn.CertID
+}
+
 // maxRecent bounds each table; when it is full it starts anew.
 const maxRecent = 4096
 

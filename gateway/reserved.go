@@ -24,6 +24,9 @@ func (s *session) reserved(p *mqtt.Publish) string {
 	if !ok {
 		return s.refusePublish(p, mqtt.TopicNameInvalid, "topic", notReserved(p.Topic))
 	}
+	if s.cert == nil { // provisioning trades one certificate for another
+		return s.refusePublish(p, mqtt.NotAuthorized, "topic", "Topic "+quoted(p.Topic)+" is for devices that show a certificate, such as a claim; this connection is that of "+s.describe()+".")
+	}
 	s.ack(p, mqtt.Success, "")
 	s.rec.Through(s.doorName(), template)
 	var body encoder

@@ -25,13 +25,13 @@ type rights struct {
 	epoch     uint64 // of recent, from before the snapshot that this was read in
 }
 
-// readRights collects the documents that decide: those attached to the
-// certificate, and those of the static groups that the connection's thing is
+// readRights collects the documents that decide: those of whoever the
+// connection is (identity.go), and those of the static groups that the connection's thing is
 // in, with all their ancestors (policies.md, section 4). The epoch is that of
 // recent, from before the transaction began.
 func (s *session) readRights(ctx context.Context, tx store.Tx, epoch uint64, attributes []string, will string) (*rights, error) {
 	r := &rights{epoch: epoch}
-	set, thing, err := s.certificateSet(ctx, tx, r)
+	set, thing, err := s.ownSet(ctx, tx, r)
 	if err != nil {
 		return nil, err
 	}

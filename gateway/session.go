@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,13 +23,12 @@ import (
 //
 // run, on a goroutine of its own, owns every field that names no other owner.
 type session struct {
-	g          *Gateway
-	conn       *tls.Conn
-	raw        net.Conn
+	g *Gateway
+	identity
+	conn       link
+	raw        net.Conn // below conn: deadlines and the end are set here
 	from       netip.Addr
 	remote     string
-	leaf       *x509.Certificate
-	certID     arn.CertID
 	serverName string
 	since      time.Time
 	rec        *attempts.Recorder
@@ -42,7 +39,6 @@ type session struct {
 	version   mqtt.Version
 	tenant    arn.Tenant
 	clientID  string
-	cert      *certs.Certificate
 	claim     *certs.ClaimRecord
 	hasThing  bool
 	reasons   bool // the device wants reason strings
@@ -69,11 +65,19 @@ type session struct {
 	ended   atomic.Pointer[string] // why, once end was called
 	endCode atomic.Uint32          // with which reason code, set before ended
 	said    bool                   // the device said DISCONNECT
+	expired string                 // AWS's word for it, once the connection's time was over
 	ident   string                 // in lifecycle events; empty until the first
 	number  *int                   // among its client id's connections; nil until an event needs it
 	passed  bool                   // CONNECT was accepted; fixed before CONNACK
 	arrived bool                   // a thing came of CONNECT, accepted or not
 	cause   string                 // of a refused CONNECT: alike attempts are folded
+}
+
+// A link carries MQTT: TLS itself, or a WebSocket in it. CloseWrite says that
+// nothing more will be written.
+type link interface {
+	io.ReadWriter
+	CloseWrite() error
 }
 
 // run serves the connection to its end.
@@ -115,8 +119,15 @@ func (s *session) serve(r *mqtt.Reader, deadline time.Time) string {
 }
 
 // silence is when a device that says nothing more is gone: one and a half
-// times its keep-alive (MQTT 5.0, 3.1.2.10).
-func (s *session) silence() time.Time { return time.Now().Add(s.keepAlive * 3 / 2) }
+// times its keep-alive (MQTT 5.0, 3.1.2.10), or when the connection's time is
+// over.
+func (s *session) silence() time.Time {
+	at := time.Now().Add(s.keepAlive * 3 / 2)
+	if !s.until.IsZero() && s.until.Before(at) {
+		return s.until
+	}
+	return at
+}
 
 // handle serves one packet. It gives a sentence when the connection is over.
 func (s *session) handle(p mqtt.Packet) string {
@@ -138,7 +149,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Connect:
 		return s.violation(mqtt.ProtocolError, "The device sent a second CONNECT; one connection begins with one.")
 	case *mqtt.Auth:
-		return s.violation(mqtt.ProtocolError, "The device sent AUTH; enhanced authentication is not supported, the certificate says who the device is.")
+		return s.violation(mqtt.ProtocolError, "The device sent AUTH; enhanced authentication is not supported.")
 	case *mqtt.Pubrec, *mqtt.Pubrel, *mqtt.Pubcomp:
 		return s.violation(mqtt.QoSNotSupported, "The device sent "+p.Type().String()+", which belongs to QoS 2; only QoS 0 and 1 are supported.")
 	default:
@@ -164,6 +175,9 @@ func (s *session) broken(err error) string {
 	case errors.As(err, &bad):
 		return s.violation(disconnectCode(bad.Code), bad.Text)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		if why := s.overstays(); why != "" {
+			return why
+		}
 		return s.violation(mqtt.KeepAliveTimeout, fmt.Sprintf("The device was silent for one and a half times its keep-alive of %v; within that time it must send something, if only PINGREQ.", s.keepAlive))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "The device closed the connection without DISCONNECT."
@@ -247,8 +261,8 @@ func (s *session) journal(why string) {
 		s.g.Journal.Fold(string(s.certID), evicted(a)+" "+s.clientID, a)
 	case s.passed || s.arrived:
 		s.g.Journal.Record(a)
-	case s.cert != nil:
-		s.g.Journal.Fold(string(s.certID), a.Reason, a)
+	case s.known():
+		s.g.Journal.Fold(s.name(), a.Reason, a)
 	default:
 		a.Tenant = arn.Default
 		s.g.Journal.Fold(placeOf(s.from).String(), s.cause, a)
@@ -306,5 +320,17 @@ func (s *session) record() {
 // sentence is what the log and the device may see of an error.
 func sentence(err error) string {
 	_, text := fault.Show(err)
+	return text
+}
+
+// overstays ends a connection whose time is over.
+func (s *session) overstays() string {
+	reason, text := s.overstayed(time.Now()) // a wait, not a value: the real clock
+	if text == "" {
+		return ""
+	}
+	s.expired = reason
+	s.rec.Step("end", text)
+	s.end(mqtt.AdministrativeAction, text)
 	return text
 }

@@ -28,7 +28,7 @@ type turn struct {
 
 // A holder is a party as the network shows it: who connects, and from where.
 type holder struct {
-	who  string // certificate id
+	who  string // its certificate or other principal
 	from netip.Addr
 }
 
@@ -83,7 +83,7 @@ func (t *turns) makeRoom(now time.Time) {
 	}
 }
 
-func (s *session) holder() holder { return holder{string(s.certID), s.from} }
+func (s *session) holder() holder { return holder{s.name(), s.from} }
 
 // takeOver ends the session that held the client id of s. Its attempt names
 // the other holder, unless that is the same device as far as can be told; the

@@ -22,7 +22,7 @@ type Context struct {
 	ClientID      string
 	HasClientID   bool // HTTPS has no client id, and then no thing either
 	SourceIP      netip.Addr
-	CertificateID string
+	CertificateID string            // empty: no certificate
 	Certificate   *x509.Certificate // nil: no certificate variable has a value
 
 	// Thing is the connection's thing (policies.md, section 2.1), nil if there

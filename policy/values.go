@@ -47,7 +47,7 @@ func (v *values) all(x *variable) []string {
 		}
 		return []string{v.c.SourceIP.Unmap().WithZone("").String()}
 	case certificateID:
-		return some(v.c.CertificateID, true)
+		return some(v.c.CertificateID, v.c.CertificateID != "")
 	case connectAttributes:
 		return v.c.ConnectAttributes
 	case lastWillTopic:

@@ -127,5 +127,9 @@ func DisableAccessKey(ctx context.Context, s Store, id string, now time.Time) er
 }
 
 func keyChanged(s Store, k *AccessKey, now time.Time) {
-	s.Emit(event.Event{Kind: event.KeyChanged, Tenant: arn.Tenant{Account: k.Account}, ID: k.ID, At: now})
+	e := event.Event{Kind: event.KeyChanged, Tenant: arn.Tenant{Account: k.Account}, ID: k.ID, At: now}
+	if k.Disabled {
+		e.Detail = "disabled"
+	}
+	s.Emit(e)
 }
