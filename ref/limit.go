@@ -27,4 +27,5 @@ const (
 	ActiveAuthorizers    Limit = "active-authorizers"     // of an account, in status ACTIVE
 	DomainConfigurations Limit = "domain-configurations"  // of an account, made by itself
 	CustomFields         Limit = "custom-fields"          // of an index
+	RetainedMessages     Limit = "retained-messages"      // of an account
 )

@@ -16,9 +16,11 @@ import (
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/retained"
 	"github.com/slipway-iot/slipway/templates"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/things"
+	"github.com/slipway-iot/slipway/wills"
 )
 
 // A Tx is one transaction. It is valid until the function that received it
@@ -33,6 +35,8 @@ type Tx interface {
 	tenants.Store
 	attempts.Store
 	audit.Store
+	retained.Store
+	wills.Store
 
 	// Link gives one link; fault.Missing if the two are not tied.
 	Link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (ref.Link, error)

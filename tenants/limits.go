@@ -36,6 +36,7 @@ var bounds = map[ref.Limit]bound{
 	ref.ActiveAuthorizers:    {32, 1000},
 	ref.DomainConfigurations: {10, 1000},
 	ref.CustomFields:         {5, 100},
+	ref.RetainedMessages:     {500_000, 5_000_000},
 }
 
 // Limits are those of an account that are not AWS's.

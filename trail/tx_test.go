@@ -21,6 +21,11 @@ var unnoted = map[string]string{
 	"DeleteIntent":   "the same",
 	"InsertAttempts": "devices leave them",
 	"PruneAttempts":  "the same",
+	"PutRetained":    "devices publish",
+	"DropRetained":   "the same",
+	"PruneRetained":  "its time was over",
+	"PutWill":        "devices leave them",
+	"DropWill":       "the same",
 	"AppendAudit":    "the trail itself",
 	"SealAudit":      "the trail itself",
 }

@@ -155,7 +155,8 @@ func (db *DB) Forget(ctx context.Context, position int64) error {
 	return nil
 }
 
-// Adopt takes over the outbox of nodes that are not alive.
+// Adopt takes over the outbox of nodes that are not alive, and marks the wills
+// that they held as left.
 func (db *DB) Adopt(ctx context.Context) (int, error) {
 	c, err := db.acquire(ctx)
 	if err != nil {
@@ -174,6 +175,11 @@ func (db *DB) Adopt(ctx context.Context) (int, error) {
 	}
 	if count > 0 {
 		db.poke()
+	}
+	_, err = c.Exec(ctx, `UPDATE wills SET holder = ''
+		WHERE holder <> '' AND holder <> $1 AND NOT EXISTS (SELECT 1 FROM nodes WHERE name = wills.holder AND seen > now() - $2 * interval '1 second')`, db.node, (3 * beat).Seconds())
+	if err != nil {
+		return count, unreachable(err)
 	}
 	return count, nil
 }

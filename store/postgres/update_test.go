@@ -12,9 +12,11 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/store/postgres"
 	"github.com/slipway-iot/slipway/things"
+	"github.com/slipway-iot/slipway/wills"
 )
 
 func put(ctx context.Context, tx store.Tx, name string) error {
@@ -217,15 +219,35 @@ func TestAdoptTakesFromTheDeadAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := living.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		return tx.PutWill(ctx, &wills.Will{Tenant: arn.Default, ClientID: "c", Publish: &mqtt.Publish{Topic: "t"}})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	admin(t, url, "UPDATE outbox SET node = 'dead' WHERE body LIKE '%\"b\"%'")
 	admin(t, url, "INSERT INTO nodes (name, seen) VALUES ('dead', now() - interval '14 seconds')")
+	left := func(want int) {
+		t.Helper()
+		if err := heir.View(t.Context(), func(ctx context.Context, tx store.Tx) error {
+			ws, err := tx.LeftWills(ctx, 10)
+			if len(ws) != want {
+				t.Errorf("%d wills are left, want %d", len(ws), want)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}
 	if n, err := heir.Adopt(t.Context()); n != 0 || err != nil {
 		t.Errorf("adopted %d from nodes that live, %v", n, err)
 	}
+	left(0)
+	admin(t, url, "UPDATE wills SET holder = 'dead'")
 	admin(t, url, "UPDATE nodes SET seen = now() - interval '16 seconds' WHERE name = 'dead'")
 	if n, err := heir.Adopt(t.Context()); n != 1 || err != nil {
 		t.Errorf("adopted %d, %v; want 1", n, err)
 	}
+	left(1)
 	for db, want := range map[*postgres.DB]string{living: "a", heir: "b"} {
 		<-db.Committed()
 		events, _, err := db.Outbox(t.Context(), 10)

@@ -21,12 +21,18 @@ type positions struct {
 // sweepEvery is how often rows are deleted, if there is no commit to do it in.
 const sweepEvery = 500 * time.Millisecond
 
+// here is the one node that a file has.
+const here = "here"
+
 // markLeft remembers which rows of the outbox were there at the start. They
 // are an earlier process's, and wait for Adopt.
 func (db *DB) markLeft(_ context.Context, c *conn) error {
 	last, err := c.number("SELECT COALESCE(MAX(id), 0) FROM outbox")
 	db.at.left.Store(last)
-	return err
+	if err != nil {
+		return err
+	}
+	return c.run("UPDATE wills SET holder = '' WHERE holder <> ''")
 }
 
 // Outbox gives committed events in commit order. The events of one commit are

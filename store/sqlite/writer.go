@@ -247,7 +247,7 @@ func (w *writer) serve(r *request) {
 		return
 	}
 	w.wrote, w.marked = false, false
-	tx := records.New((*turn)(w), &w.db.memory, w.db.now)
+	tx := records.New((*turn)(w), &w.db.memory, w.db.now, here)
 	returned := false
 	defer func() {
 		events := tx.End()

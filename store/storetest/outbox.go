@@ -2,12 +2,14 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/wills"
 )
 
 func happened(id string) event.Event {
@@ -172,6 +174,9 @@ func Reopened(t *testing.T, open Place) {
 	db := open(t)
 	update(t, db, func(ctx context.Context, tx tx) error { return insert(ctx, tx, "a") })
 	emit(t, db, "a", "b")
+	orphan := will("a", "1")
+	orphan.Due = noon
+	update(t, db, func(ctx context.Context, tx tx) error { return tx.PutWill(ctx, orphan) })
 	shut(t, db)
 
 	db = open(t)
@@ -195,6 +200,16 @@ func Reopened(t *testing.T, open Place) {
 	}
 	none, _ := waitingEvents(t, db, 10)
 	same(t, ids(none), []string{})
+	for _, want := range [][]*wills.Will{{orphan}, nil} { // whoever puts it, holds it
+		update(t, db, func(ctx context.Context, tx tx) error {
+			got, err := tx.LeftWills(ctx, 10)
+			same(t, got, want)
+			for _, w := range got {
+				err = errors.Join(err, tx.PutWill(ctx, w))
+			}
+			return err
+		})
+	}
 }
 
 func shut(t *testing.T, db store.DB) {

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/retained"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
 	"github.com/slipway-iot/slipway/tenants"
@@ -174,6 +175,15 @@ func rolls(d arn.Tenant) []roll {
 			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
 				s, n, err := tx.Rights(ctx, d, ref.PolicyTarget, "same", p)
 				return names(s, n, err, func(l ref.Link) string { return l.Right })
+			}},
+		{"retained messages",
+			func(ctx context.Context, tx tx, i int) error {
+				_, err := tx.PutRetained(ctx, retainedMessage(d, name(i), "x"))
+				return err
+			},
+			func(ctx context.Context, tx tx, p ref.Page) ([]string, string, error) {
+				s, n, err := tx.ListRetained(ctx, d, p)
+				return names(s, n, err, func(m retained.Summary) string { return m.Topic })
 			}},
 	}, authorityRolls(d))
 }

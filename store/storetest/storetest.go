@@ -49,6 +49,8 @@ func Records(t *testing.T, open Open) {
 		{"links", links},
 		{"attempts", findAttempts},
 		{"audit", auditTrail},
+		{"retained", retainedMessages},
+		{"wills", lastWills},
 		{"pages", pages},
 	})
 }

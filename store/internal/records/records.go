@@ -37,6 +37,7 @@ type Tx struct {
 	conn   Conn
 	memory *Memory
 	now    func() time.Time
+	node   string // who writes
 	writes bool
 	ended  bool
 	events []event.Event
@@ -46,10 +47,10 @@ type Tx struct {
 
 var _ store.Tx = (*Tx)(nil)
 
-// New makes the Tx of a transaction that may write. Its events are stamped
-// with now where they carry no time.
-func New(c Conn, m *Memory, now func() time.Time) *Tx {
-	return &Tx{conn: c, memory: m, now: now, writes: true}
+// New makes the Tx of a transaction of the node that may write. Its events are
+// stamped with now where they carry no time.
+func New(c Conn, m *Memory, now func() time.Time, node string) *Tx {
+	return &Tx{conn: c, memory: m, now: now, node: node, writes: true}
 }
 
 // Reader makes the Tx of a transaction that only reads.
