@@ -17,6 +17,7 @@ func (s *Server) accessOperations() map[string]operation {
 		"SetDefaultAuthorizer":        op(s, s.setDefaultAuthorizer),
 		"DescribeDefaultAuthorizer":   op(s, s.describeDefaultAuthorizer),
 		"ClearDefaultAuthorizer":      op(s, s.clearDefaultAuthorizer),
+		"TestInvokeAuthorizer":        op(s, s.testInvokeAuthorizer),
 		"CreateDomainConfiguration":   op(s, s.createDomain),
 		"DescribeDomainConfiguration": op(s, s.describeDomain),
 		"UpdateDomainConfiguration":   op(s, s.updateDomain),

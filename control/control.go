@@ -61,6 +61,8 @@ type Config struct {
 	Keys   tenants.Sealer // opens the secrets of access keys, seals page tokens
 	Issuer Issuer
 	Bulk   Bulk // nil: tasks are only written down
+	// Authorizers judge for TestInvokeAuthorizer; nil: it is not there.
+	Authorizers Authorizers
 	// Endpoint gives the host name by which a tenant's devices reach the
 	// gateway: what DescribeEndpoint answers. It never changes for a tenant.
 	Endpoint func(arn.Tenant) string

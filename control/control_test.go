@@ -26,6 +26,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/authorize"
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/internal/seal"
 	"github.com/slipway-iot/slipway/provision"
@@ -73,8 +74,9 @@ func open(t *testing.T, change func(*Config)) *site {
 			DB: db, CA: authority, Keys: ca.NewKeyPool(1, 1), Now: time.Now, Rand: rand.Reader,
 			Log: slog.New(slog.DiscardHandler),
 		},
-		Endpoint: func(t arn.Tenant) string { return t.Account + ".things.example" },
-		Log:      slog.New(slog.NewTextHandler(s.log, nil)),
+		Authorizers: &authorize.Service{DB: db, Functions: judges{}, Now: time.Now},
+		Endpoint:    func(t arn.Tenant) string { return t.Account + ".things.example" },
+		Log:         slog.New(slog.NewTextHandler(s.log, nil)),
 	}
 	if change != nil {
 		change(&cfg)

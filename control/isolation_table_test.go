@@ -174,6 +174,7 @@ var samples = map[string]string{
 	"StopThingRegistrationTask":           `{"taskId":"$task"}`,
 	"TagResource":                         `{"resourceArn":"$policyARN","tags":[{"Key":"a","Value":"b"}]}`,
 	"TestAuthorization":                   `{"principal":"$certARN","clientId":"$thing","authInfos":[{"actionType":"CONNECT","resources":["arn:aws:iot:us-east-1:$account:client/x"]}]}`,
+	"TestInvokeAuthorizer":                `{"authorizerName":"$authorizer","token":"t"}`,
 	"UntagResource":                       `{"resourceArn":"$policyARN","tagKeys":["k"]}`,
 	"UpdateAuthorizer":                    `{"authorizerName":"$authorizer","status":"INACTIVE"}`,
 	"UpdateBillingGroup":                  `{"billingGroupName":"$billing","billingGroupProperties":{"billingGroupDescription":"x"}}`,

@@ -66,6 +66,7 @@ var journey = []step{
 	{"DeleteRoleAlias", `{"roleAlias":"sdk"}`, nil},
 	{"CreateAuthorizer", `{"authorizerName":"sdk","authorizerFunctionArn":` + aFunction + `,"signingDisabled":true,"enableCachingForHttp":true}`, nil},
 	{"UpdateAuthorizer", `{"authorizerName":"sdk","status":"ACTIVE"}`, nil},
+	{"TestInvokeAuthorizer", `{"authorizerName":"sdk","token":"t","tokenSignature":"c2ln","httpContext":{"headers":{"a":"b"},"queryString":"c=d"},"mqttContext":{"username":"u","password":"cHc=","clientId":"c"},"tlsContext":{"serverName":"s"}}`, nil},
 	{"ClearDefaultAuthorizer", `{}`, nil},
 	{"SetDefaultAuthorizer", `{"authorizerName":"sdk"}`, nil},
 	{"ClearDefaultAuthorizer", `{}`, nil},

@@ -42,6 +42,7 @@ const (
 	RegistrationCode        // the verification certificate does not carry the account's code
 	MalformedPolicy         // the policy document is not valid
 	MalformedSQL            // the SQL of a topic rule is not valid
+	InvalidResponse         // a custom authorizer's function failed, or answered what cannot be used
 	Unauthenticated         // no credentials
 	UnknownKey              // no such access key
 	ExpiredToken            // the time of a short-lived credential is over
@@ -85,6 +86,7 @@ var faces = [numKinds]Face{
 	AmbiguousCA:        {409, 409, "CertificateConflictException", "ResourceConflict", slog.LevelInfo},
 	RegistrationCode:   {400, 400, "RegistrationCodeValidationException", "InvalidCertificate", slog.LevelInfo},
 	MalformedSQL:       {400, 400, "SqlParseException", "SqlParse", slog.LevelInfo},
+	InvalidResponse:    {400, 400, "InvalidResponseException", "InvalidResponse", slog.LevelWarn},
 	MalformedPolicy:    {400, 400, "MalformedPolicyException", "MalformedPolicy", slog.LevelInfo},
 	Unauthenticated:    {403, 403, "MissingAuthenticationTokenException", "Forbidden", slog.LevelWarn},
 	UnknownKey:         {403, 403, "UnrecognizedClientException", "Forbidden", slog.LevelWarn},

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/authorize"
 	"github.com/slipway-iot/slipway/bulk"
 	"github.com/slipway-iot/slipway/bus/local"
 	"github.com/slipway-iot/slipway/ca"
@@ -55,6 +56,7 @@ type Server struct {
 	keys      *ca.KeyPool
 	hosts     *hosts
 	functions *functions.Set
+	authorize *authorize.Service
 	provision *provision.Service // for devices
 	issuer    *provision.Service // for callers of the control plane
 	bulk      *bulk.Service
@@ -203,6 +205,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 		functions.HTTP:      httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open,
 		functions.Allowlist: allowlist.Open,
 	})
+	s.authorize = &authorize.Service{DB: watched{s.bare, s.fresh}, Functions: s.functions, Now: s.cfg.Now, Metrics: s.metrics}
 	s.provision, s.issuer = s.provisioner(s.bare), s.provisioner(s.db)
 	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
 	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()

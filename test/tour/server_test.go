@@ -42,15 +42,16 @@ func readSources() {
 
 // A slipway is a running server.
 type slipway struct {
-	env []string // the exports of `slipway env`
-	log *buffer
+	program string
+	env     []string // the exports of `slipway env`
+	log     *buffer
 }
 
 // serve serves a new data folder on free ports. The server stops in good order
 // when the test is over.
 func serve(t *testing.T, program string) *slipway {
 	t.Helper()
-	s := &slipway{log: &buffer{}}
+	s := &slipway{program: program, log: &buffer{}}
 	data := filepath.Join(t.TempDir(), "data")
 	cmd := exec.Command(program, "serve", "--data", data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	cmd.Stderr = s.log

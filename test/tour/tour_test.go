@@ -10,7 +10,6 @@ package tour
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,7 +141,7 @@ func (s *slipway) command(ctx context.Context, t *testing.T, program string, arg
 	cmd := exec.CommandContext(ctx, program, arguments...)
 	// A new home has no configuration of the aws command line.
 	cmd.Env = append([]string{
-		fmt.Sprintf("PATH=%s%c%s", python, os.PathListSeparator, os.Getenv("PATH")),
+		"PATH=" + strings.Join([]string{python, filepath.Dir(s.program), os.Getenv("PATH")}, string(os.PathListSeparator)),
 		"HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PYTHONDONTWRITEBYTECODE=1", "AWS_MAX_ATTEMPTS=1",
 	}, s.env...)
 	return cmd

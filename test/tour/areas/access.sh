@@ -82,6 +82,25 @@ refuse ResourceNotFoundException "access-none" set-default-authorizer --authoriz
 ok describe-default-authorizer
 is 'authorizerDescription.authorizerArn' "$arn"
 
+# What a function says of a made-up connection.
+slipway function add access-judge --program "$here/judge.py" >/dev/null
+ok update-authorizer --authorizer-name access-a --authorizer-function-arn "$function:access-judge"
+sign() { printf %s "$1" | openssl dgst -sha256 -sign token.key | openssl base64 -A; }
+try() { printf '%s\0' --authorizer-name access-a --token "$1" --token-signature "$2" --mqtt-context clientId=lamp; }
+mapfile -d '' allowed < <(try allow "$(sign allow)")
+ok test-invoke-authorizer "${allowed[@]}"
+is '[isAuthenticated,principalId,disconnectAfterInSeconds,refreshAfterInSeconds,length(policyDocuments)]' '[true,"lamp",3600,600,1]'
+mapfile -d '' denied < <(try deny "$(sign deny)")
+ok test-invoke-authorizer "${denied[@]}"
+is '@' '{"isAuthenticated":false,"policyDocuments":[]}'
+mapfile -d '' forged < <(try allow "$(sign deny)")
+refuse UnauthorizedException "does not fit any of the public keys" test-invoke-authorizer "${forged[@]}"
+mapfile -d '' odd < <(try odd "$(sign odd)")
+refuse InvalidResponseException "isAuthenticated is a string" test-invoke-authorizer "${odd[@]}"
+refuse InvalidRequestException "came without its signature" test-invoke-authorizer --authorizer-name access-a --token allow
+refuse InvalidResponseException "function add" test-invoke-authorizer --authorizer-name access-b
+refuse ResourceNotFoundException "access-none" test-invoke-authorizer --authorizer-name access-none
+
 refuse DeleteConflictException "access-a is ACTIVE" delete-authorizer --authorizer-name access-a
 ok clear-default-authorizer
 silent

@@ -8,5 +8,4 @@ later ListJobs list-jobs
 later StartOnDemandAuditTask start-on-demand-audit-task --target-check-names LOGGING_DISABLED_CHECK
 later TransferCertificate transfer-certificate --certificate-id "$(printf '0%.0s' {1..64})" --target-aws-account 111122223333
 later ListCertificateProviders list-certificate-providers
-later TestInvokeAuthorizer test-invoke-authorizer --authorizer-name later-a
 later ListStreams list-streams
