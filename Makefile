@@ -39,8 +39,8 @@ check: go deps
 # The packages that drive the embedded SQLite run without the race detector
 # here, and with it in test-long.
 test: go deps
-	packages=$$(test/packages race) && CGO_ENABLED=1 $(GO) test -race -timeout 5m $$packages
-	packages=$$(test/packages plain) && $(GO) test -timeout 8m $$packages
+	packages=$$(test/packages race) && CGO_ENABLED=1 $(GO) test -race -timeout 9m $$packages
+	packages=$$(test/packages plain) && $(GO) test -timeout 9m $$packages
 	test/fuzz $(FUZZTIME)
 
 test-long: go deps

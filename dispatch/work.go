@@ -145,10 +145,31 @@ func (d *Dispatcher) adoptOf(ctx context.Context, t arn.Tenant, before time.Time
 		case w.rule == nil: // the rule went, or was switched off
 			d.drop(ctx, w)
 		case d.room([]*work{w}):
+			if there, err := d.left(ctx, w); err != nil || !there {
+				d.release([]*work{w})
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			d.queue <- w
 		}
 	}
 	return nil
+}
+
+// left says whether a work that this process now holds still lies in the
+// store. A worker may have done and dropped it since it was listed.
+func (d *Dispatcher) left(ctx context.Context, w *work) (there bool, err error) {
+	err = d.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.Document(ctx, w.tenant, WorkDocument, w.ID)
+		there = err == nil
+		if fault.Is(err, fault.Missing) {
+			return nil
+		}
+		return err
+	})
+	return there, err
 }
 
 func (d *Dispatcher) has(id string) bool {

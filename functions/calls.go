@@ -60,6 +60,9 @@ func (c *Calls) Begin(ctx context.Context, payload []byte) (context.Context, fun
 		return ctx, func() { <-c.free; end() }, nil
 	case <-ctx.Done():
 		defer end()
+		if len(c.free) < cap(c.free) { // the time was over before it waited
+			return nil, nil, c.Ended(ctx, "answer")
+		}
 		return nil, nil, c.busy(ctx)
 	}
 }

@@ -144,7 +144,7 @@ func (n *fixedNames) Tenants() []arn.Tenant                        { return []ar
 // tells nobody, so this looks again and again.
 func (r *rig) awaitStrangers(n int) {
 	r.t.Helper()
-	for range 1 << 24 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		r.gateway.door.mu.Lock()
 		here := r.gateway.door.strangers.Len()
 		r.gateway.door.mu.Unlock()
@@ -304,7 +304,7 @@ func (r *rig) device(thing string, documents ...string) (tls.Certificate, arn.Ce
 func (r *rig) options(cert tls.Certificate, clientID string, v mqtt.Version) client.Options {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(r.ca.ServerRootPEM())
-	return client.Options{Address: r.plain, ServerName: "localhost", Roots: roots, Cert: cert, ClientID: clientID, Version: v, Timeout: 10 * time.Second}
+	return client.Options{Address: r.plain, ServerName: "localhost", Roots: roots, Cert: cert, ClientID: clientID, Version: v, Timeout: patience}
 }
 
 func (r *rig) sim(cert tls.Certificate, template, serial string, f wire.Format, v mqtt.Version) *sim.Device {

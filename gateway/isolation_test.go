@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/mqtt"
@@ -154,7 +155,7 @@ func TestOneClientIDIsOneSession(t *testing.T) {
 // theOnly waits until the certificate has one session, and that has subscribed.
 func (x *scene) theOnly(id arn.CertID, filter string) *session {
 	x.t.Helper()
-	for range 1 << 24 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if all := x.gateway.hub.ofCert(arn.Default, id); len(all) == 1 {
 			all[0].subsMu.Lock()
 			_, subscribed := all[0].subs[filter]

@@ -54,7 +54,7 @@ func (j *memoryJournal) count(address string) (n int) {
 // await gives the first attempt that satisfies want, waiting for it.
 func (j *memoryJournal) await(t testing.TB, what string, want func(*attempts.Attempt) bool) *attempts.Attempt {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(patience)
 	for {
 		j.mu.Lock()
 		for _, a := range j.all {

@@ -28,7 +28,7 @@ type raw struct {
 }
 
 // patience bounds every wait of a test; nothing comes near it unless it hangs.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // handshake opens a connection up to TLS; change may spoil the configuration.
 func (r *rig) handshake(cert tls.Certificate, change ...func(*tls.Config)) (*raw, error) {

@@ -22,7 +22,7 @@ func (x *scene) changes(s *session, f func(ctx context.Context, tx store.Tx) err
 	x.t.Helper()
 	before := s.changes.Load()
 	x.update(f)
-	for range 1 << 24 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if s.changes.Load() > before {
 			return
 		}
@@ -40,7 +40,7 @@ func detach(document string, id arn.CertID) func(context.Context, store.Tx) erro
 // sessionOf waits for the certificate's session.
 func (x *scene) sessionOf(id arn.CertID) *session {
 	x.t.Helper()
-	for range 1 << 24 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if all := x.gateway.hub.ofCert(arn.Default, id); len(all) == 1 {
 			return all[0]
 		}

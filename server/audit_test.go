@@ -304,7 +304,7 @@ func benches(t *testing.T) map[string]func(*testing.T) *bench {
 	return map[string]func(*testing.T) *bench{
 		"SQLite": func(t *testing.T) *bench {
 			data := t.TempDir()
-			return open(t, start(t, data), "sqlite", filepath.Join(data, "slipway.db")+"?_pragma=busy_timeout(5000)")
+			return open(t, start(t, data), "sqlite", filepath.Join(data, "slipway.db")+"?_pragma=busy_timeout(60000)")
 		},
 		"PostgreSQL": func(t *testing.T) *bench {
 			at := cluster.Database(t)
@@ -382,7 +382,7 @@ func TestAChainWrittenAnewLacksTheKey(t *testing.T) {
 	}
 	sound(t, admin, 3)
 	kept := verdictOf(t, admin, nil)
-	db, err := sql.Open("sqlite", filepath.Join(s.cfg.Data, "slipway.db")+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", filepath.Join(s.cfg.Data, "slipway.db")+"?_pragma=busy_timeout(60000)")
 	must(t, err)
 	defer db.Close()
 	exec := func(statement string, args ...any) {

@@ -86,7 +86,7 @@ func startTask(c *api.Client, bucket, key string, header http.Header) (string, e
 // ended waits for the end of a task.
 func (s *site) ended(c *api.Client, id string) (k taskShown) {
 	s.t.Helper()
-	giveUp := time.After(time.Minute)
+	giveUp := time.After(hang)
 	for {
 		must(s.t, c.Do(context.Background(), http.MethodGet, "/thing-registration-tasks/"+id, nil, nil, nil, &k))
 		if k.Status != "InProgress" && k.Status != "Cancelling" {
@@ -186,7 +186,7 @@ func TestAFileBecomesThings(t *testing.T) {
 		}
 	})
 	t.Run("nothing is remembered of its lines any more", func(t *testing.T) {
-		giveUp := time.After(time.Minute)
+		giveUp := time.After(hang)
 		for {
 			var left []string
 			must(t, s.db.View(context.Background(), func(ctx context.Context, tx store.Tx) (err error) {
@@ -255,7 +255,7 @@ func TestTasksOfAnAccount(t *testing.T) {
 	c := s.admin()
 	var file strings.Builder
 	csr := newCSR(t)
-	for i := range 3000 {
+	for i := range 10_000 { // more than are done before the calls below
 		file.WriteString(bulkLine(t, fmt.Sprint("a-", i), csr))
 	}
 	s.upload(c, "factory", "large", file.String())

@@ -38,13 +38,15 @@ type stranger struct {
 	code, user  string
 }
 
-// serveCodes runs a server with an HTTPS port, whose clock can be set ahead.
+// serveCodes runs a server with an HTTPS port, whose clock stands still until
+// it is set ahead: how long the test takes plays no part.
 func serveCodes(t *testing.T) (s *site, ahead *atomic.Int64) {
 	t.Helper()
 	ahead = &atomic.Int64{}
+	began := time.Now()
 	s = start(t, t.TempDir(), func(c *Config) {
 		c.HTTPS = "127.0.0.1:0"
-		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		c.Now = func() time.Time { return began.Add(time.Duration(ahead.Load())) }
 	})
 	s.furnish()
 	return s, ahead

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -62,15 +63,13 @@ func TestStoppingLeavesNothingBehind(t *testing.T) {
 	must(t, err)
 	must(t, s.stop())
 	conn.Close()
-	after := 0
-	for range 1 << 20 { // goroutines of the test's own client end in their time
-		if after = runtime.NumGoroutine(); after <= before {
-			return
+	for end := time.Now().Add(hang); runtime.NumGoroutine() > before; { // goroutines of the test's own client end in their time
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
 		}
 		runtime.Gosched()
 	}
-	stacks := make([]byte, 1<<20)
-	t.Errorf("%d goroutines before, %d after:\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
 }
 
 func TestASecondStartFindsAllAsItWas(t *testing.T) {

@@ -32,6 +32,10 @@ import (
 
 var other = arn.Tenant{Account: "111122223333", Region: "us-east-1"}
 
+// hang is when a test gives up on what should have happened long ago. It only
+// bounds a failing run.
+const hang = 3 * time.Minute
+
 // A site is a server on free ports, in a folder of its own.
 type site struct {
 	*Server
@@ -217,7 +221,7 @@ func (s *site) options(pair tls.Certificate, clientID string) client.Options {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.ca.ServerRoot())
 	return client.Options{Address: s.Endpoints().MQTT, ServerName: "localhost", Roots: roots, Cert: pair,
-		ClientID: clientID, Version: mqtt.V5, Timeout: 20 * time.Second}
+		ClientID: clientID, Version: mqtt.V5, Timeout: hang}
 }
 
 func (s *site) setStatus(id arn.CertID, to certs.Status) {

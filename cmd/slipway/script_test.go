@@ -196,7 +196,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-tick.C {
 		if _, err := os.Stat(path); (err != nil) == neg {
 			return
 		}
@@ -206,7 +206,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 
 // tamper is sql STATEMENT…: somebody writes into the server's database.
 func tamper(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", filepath.Join(ts.Getenv("SLIPWAY_DATA"), "slipway.db")+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", filepath.Join(ts.Getenv("SLIPWAY_DATA"), "slipway.db")+"?_pragma=busy_timeout(60000)")
 	ts.Check(err)
 	defer db.Close()
 	result, err := db.Exec(strings.Join(args, " "))

@@ -284,5 +284,5 @@ func TestGuard(t *testing.T) {
 }
 
 func timeout(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), 50*time.Millisecond)
+	return context.WithTimeout(t.Context(), 200*time.Millisecond)
 }

@@ -95,7 +95,7 @@ func openWith(t *testing.T, d Driver, s functions.Spec) functions.Function {
 }
 
 // patience is when a test that waits for a program fails.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // A phone is where the programs of a test call when they start.
 type phone struct {

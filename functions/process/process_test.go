@@ -115,15 +115,37 @@ func TestASlowStartIsNotLost(t *testing.T) {
 	first.dead() // the process that served is the one that was slow
 }
 
+// A deadline is a context whose time is over when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d *deadline) Done() <-chan struct{} { return d.passed }
+
+func (d *deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestAHungProcessIsKilledWithWhatItStarted(t *testing.T) {
 	p := newPhone(t)
 	f := open(t, functions.Spec{Env: p.env("INIT", "spawn")})
 	before := functiontest.Ask(t, f, "pid")
 	self, spawned := p.answer(), p.answer()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := f.Invoke(ctx, functiontest.Request("hang"))
-	functiontest.WantFailure(t, err, functions.TimedOut)
+	hung := &deadline{t.Context(), make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := f.Invoke(hung, functiontest.Request("wait"))
+		ended <- err
+	}()
+	self.waiting()
+	close(hung.passed)
+	functiontest.WantFailure(t, <-ended, functions.TimedOut)
 	self.dead()
 	spawned.dead()
 	if after := functiontest.Ask(t, f, "pid"); after.ParameterOverrides["pid"] == before.ParameterOverrides["pid"] {
@@ -168,7 +190,7 @@ func TestConcurrency(t *testing.T) {
 	a, b := p.answer(), p.answer()
 	a.waiting()
 	b.waiting()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := f.Invoke(ctx, functiontest.Request("K1"))
 	functiontest.WantFailure(t, err, functions.Busy)

@@ -40,6 +40,10 @@ import (
 // ago. It only bounds a failing run.
 const hang = time.Minute
 
+// longRun is true in runs that have a machine for themselves: they assert how
+// long things take.
+func longRun() bool { return os.Getenv("SLIPWAY_LONG") != "" }
+
 // A site is a running server, and an admin of it.
 type site struct {
 	t     *testing.T
