@@ -56,6 +56,7 @@ type owner struct {
 }
 
 var owners = []owner{
+	{"modernc.org/libc", []string{"store/sqlite"}},
 	{"modernc.org/sqlite", []string{"store/sqlite"}},
 	{"github.com/jackc/pgx/v5", []string{"store/postgres"}},
 	{"github.com/pressly/goose/v3", []string{"store/internal/migrate"}},

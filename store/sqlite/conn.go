@@ -2,16 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
-	"io"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -38,33 +33,23 @@ const (
 )
 
 // A conn is one connection with its prepared statements. One goroutine uses it
-// at a time. It speaks to the driver directly: database/sql would add its own
-// locks, goroutines and copies to statements that take a few microseconds.
+// at a time.
 type conn struct {
-	raw    driver.Conn
-	stmts  map[string]statement
-	args   []driver.NamedValue // scratch
-	row    []driver.Value      // scratch
-	broken error               // the first error after which SQLite may have rolled back
+	lib    *library
+	stmts  map[string]*compiled
+	broken error // the first error after which SQLite may have rolled back
 }
 
 var _ records.Conn = (*conn)(nil)
 
-// A statement is what the SQLite driver's statements can do.
-type statement interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
-}
-
 // openConn opens the file at path. Where it is to be durable, a commit returns
 // after the log was flushed to disk.
 func openConn(path string, m mode, durable bool) (*conn, error) {
-	raw, err := new(sqlite.Driver).Open((&url.URL{Scheme: "file", Path: path}).String())
+	l, err := openLibrary(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "The database file cannot be opened.")
 	}
-	c := &conn{raw: raw, stmts: make(map[string]statement)}
+	c := &conn{lib: l, stmts: make(map[string]*compiled)}
 	for _, p := range pragmas(m, durable) {
 		if err := c.run("PRAGMA " + p); err != nil {
 			c.close()
@@ -100,11 +85,18 @@ func (c *conn) Exec(_ context.Context, query string, args ...any) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.ExecContext(context.Background(), c.named(args))
+	if err := c.lib.bind(s, args); err != nil {
+		return 0, c.failed(err)
+	}
+	more := true
+	for more && err == nil { // some statements give rows that nobody asked for
+		more, err = c.lib.step(s)
+	}
+	c.lib.reset(s)
 	if err != nil {
 		return 0, c.failed(err)
 	}
-	return result.RowsAffected()
+	return c.lib.changes(), nil
 }
 
 // ExecEach runs the statement for each list of arguments: an INSERT for eight
@@ -147,23 +139,22 @@ func (c *conn) Query(ctx context.Context, query string, args, dest []any, each f
 	if err != nil {
 		return err
 	}
-	rows, err := s.QueryContext(context.Background(), c.named(args))
-	if err != nil {
+	if err := c.lib.bind(s, args); err != nil {
 		return c.failed(err)
 	}
-	defer rows.Close()
-	if cap(c.row) < len(dest) {
-		c.row = make([]driver.Value, len(dest))
-	}
+	defer c.lib.reset(s)
 	for {
-		switch err := rows.Next(c.row[:len(dest)]); {
-		case err == io.EOF:
-			return nil
-		case err != nil:
+		more, err := c.lib.step(s)
+		if err != nil {
 			return c.failed(err)
 		}
-		if err := scan(c.row[:len(dest)], dest); err != nil {
-			return err
+		if !more {
+			return nil
+		}
+		for i, d := range dest {
+			if !c.lib.column(s, int32(i), d) {
+				return fault.New(fault.Internal, "Column %d of a record has an unexpected type.", i+1)
+			}
 		}
 		if err := each(); err != nil {
 			return err
@@ -174,74 +165,32 @@ func (c *conn) Query(ctx context.Context, query string, args, dest []any, each f
 	}
 }
 
-func scan(row []driver.Value, dest []any) error {
-	for i, v := range row {
-		ok := true
-		switch d := dest[i].(type) {
-		case *string:
-			*d, ok = v.(string)
-		case *int64:
-			*d, ok = v.(int64)
-		case *[]byte:
-			*d, ok = v.([]byte)
-		default:
-			ok = false
-		}
-		if !ok {
-			return fault.New(fault.Internal, "Column %d of a record has an unexpected type.", i+1)
-		}
-	}
-	return nil
-}
-
-// named gives args in the driver's form, valid until the next call.
-func (c *conn) named(args []any) []driver.NamedValue {
-	c.args = c.args[:0]
-	for i, a := range args {
-		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: a})
-	}
-	return c.args
-}
-
 // prepare gives the connection's own compiled form of the query.
-func (c *conn) prepare(query string) (statement, error) {
+func (c *conn) prepare(query string) (*compiled, error) {
 	if s, ok := c.stmts[query]; ok {
 		return s, nil
 	}
-	raw, err := c.raw.Prepare(unnamed(query))
+	s, err := c.lib.compile(plain(query))
 	if err != nil {
 		return nil, c.failed(err)
-	}
-	s, ok := raw.(statement)
-	if !ok {
-		raw.Close()
-		return nil, fault.New(fault.Internal, "The SQLite driver lacks an interface that Slipway needs.")
 	}
 	c.stmts[query] = s
 	return s, nil
 }
 
-var numbered = regexp.MustCompile(`\$[0-9]+`)
+var numbered = regexp.MustCompile(`\$([0-9]+)`)
 
-// unnamed writes ? for $1, $2, … where they come once each and in order, as in
-// package records. SQLite takes $1 for a name, and the driver would look each
-// name up at every run.
-func unnamed(query string) string {
-	for i, p := range numbered.FindAllString(query, -1) {
-		if p != "$"+strconv.Itoa(i+1) {
-			return query
-		}
-	}
-	return numbered.ReplaceAllString(query, "?")
-}
+// plain writes ?1, ?2, … for $1, $2, …, which SQLite would take for names and
+// number in the order in which they come.
+func plain(query string) string { return numbered.ReplaceAllString(query, "?$1") }
 
 // failed makes a fault of an SQLite error. Some errors end the whole
 // transaction, not the statement alone; they mark the connection.
 func (c *conn) failed(err error) error {
-	var e *sqlite.Error
+	var f *failure
 	code := lib.SQLITE_ERROR
-	if errors.As(err, &e) {
-		code = e.Code() & 0xff
+	if errors.As(err, &f) {
+		code = f.code & 0xff
 	}
 	switch code {
 	case lib.SQLITE_ERROR, lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG,
@@ -261,9 +210,9 @@ func (c *conn) failed(err error) error {
 
 func (c *conn) close() error {
 	for _, s := range c.stmts {
-		s.Close()
+		c.lib.finalize(s)
 	}
-	return c.raw.Close()
+	return c.lib.close()
 }
 
 // text and number read a single value.
