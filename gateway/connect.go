@@ -19,7 +19,7 @@ import (
 )
 
 // connect judges CONNECT, in the order of device-gateway.md, section 8: client
-// id, certificate, policy, will, takeover, CONNACK. It gives a sentence when
+// id, certificate, policy, will, rate quotas, takeover, CONNACK. It gives a sentence when
 // the connection is over.
 func (s *session) connect(p *mqtt.Connect) string {
 	defer s.stage("connect")()
@@ -55,6 +55,11 @@ func (s *session) connect(p *mqtt.Connect) string {
 		if code, why := s.mayWill(p.Will); why != "" {
 			return s.refuseConnect(code, "policy", why)
 		}
+	}
+	if why := s.overConnect(); why != "" {
+		s.who()
+		s.rec.Refuse("connect", why)
+		return s.noConnack(mqtt.QuotaExceeded, "rate", why)
 	}
 	why := s.enter(p)
 	if s.arrived {

@@ -24,7 +24,7 @@ type door struct {
 	failures  map[netip.Prefix]*bucket
 }
 
-// A bucket holds the failures that an address is still allowed.
+// A bucket holds what is still allowed, as of a moment.
 type bucket struct {
 	left float64
 	at   time.Time
@@ -127,14 +127,8 @@ func (d *door) failed(from netip.Addr) {
 	b.left = max(b.left-1, 0)
 }
 
-// refill gives back what the address has earned since. A clock that was set
-// back takes nothing away.
-func (d *door) refill(b *bucket) {
-	now := d.now()
-	earned := max(now.Sub(b.at), 0).Seconds() * d.limits.Failures
-	b.left = min(b.left+earned, float64(d.limits.Burst))
-	b.at = now
-}
+// refill gives back what the address has earned since.
+func (d *door) refill(b *bucket) { b.gain(d.now(), d.limits.Failures, float64(d.limits.Burst)) }
 
 func (d *door) forget() {
 	for a, b := range d.failures {

@@ -66,7 +66,7 @@ type Journal interface {
 	Fold(who, cause string, a *attempts.Attempt)
 }
 
-// Config is what a Gateway needs. All fields but Listener, Wanted, Limits and Metrics are
+// Config is what a Gateway needs. All fields but Listener, Wanted, Paced, Limits and Metrics are
 // required; zero Limits are replaced by defaults.
 type Config struct {
 	DB store.DB
@@ -75,7 +75,10 @@ type Config struct {
 	Listener func(context.Context, dispatch.Message)
 	// Wanted says whether the Listener cares for a lifecycle event; nil: for
 	// none.
-	Wanted    func(t arn.Tenant, topic string) bool
+	Wanted func(t arn.Tenant, topic string) bool
+	// Paced says whether AWS's rate quotas hold for an account, at CONNECT; nil:
+	// for none.
+	Paced     func(t arn.Tenant) bool
 	Names     Names
 	Provision Provisioner
 	// JITPInline admits a device at the very CONNECT at which it was
@@ -98,6 +101,7 @@ type Gateway struct {
 	door   *door
 	lives  lives
 	turns  turns
+	paces  paces
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc

@@ -53,8 +53,9 @@ type rig struct {
 
 	heard ears // what the gateway has followed
 
-	mu    sync.Mutex
-	shift time.Duration
+	mu     sync.Mutex
+	shift  time.Duration
+	frozen time.Time // the clock stands still, but for shift; zero: it runs
 }
 
 // ears count events.
@@ -81,7 +82,18 @@ func (e *ears) count(key string) int {
 func (r *rig) now() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.frozen.IsZero() {
+		return r.frozen.Add(r.shift)
+	}
 	return time.Now().Add(r.shift)
+}
+
+// freeze stops the clock; from then on only advance moves it.
+func (r *rig) freeze() {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frozen, r.shift = now, 0
 }
 
 func (r *rig) advance(d time.Duration) {

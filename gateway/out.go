@@ -140,6 +140,9 @@ func (s *session) flush() {
 		}
 		_ = s.raw.SetWriteDeadline(time.Now().Add(s.g.Limits.Write))
 		_, err := s.conn.Write(b)
+		if s.pace != nil {
+			s.pause(s.pace.outBytes.owe(s.g.Now(), len(b), bytesPerConnection))
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.lost("The device stopped reading: one write took longer than %v.", s.g.Limits.Write)
 		} else if err != nil {

@@ -93,6 +93,8 @@ func (s *session) tellFilters(topic, kind string, filters []string) {
 // disconnectReason is AWS's word for how the connection ended.
 func (s *session) disconnectReason() string {
 	switch {
+	case s.pace != nil && s.pace.overdone:
+		return "THROTTLED"
 	case s.ended.Load() == nil && s.said:
 		return "CLIENT_INITIATED_DISCONNECT"
 	case s.ended.Load() == nil:

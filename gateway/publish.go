@@ -16,6 +16,11 @@ func (s *session) publish(p *mqtt.Publish) string {
 	if code, why := s.resolveAlias(p); why != "" {
 		return s.violation(code, why)
 	}
+	if s.pace != nil {
+		if why := s.overPublish(p); why != "" {
+			return s.throttled(p, why)
+		}
+	}
 	if p.QoS > 1 {
 		return s.violation(mqtt.QoSNotSupported, "PUBLISH on "+quoted(p.Topic)+" has QoS 2, which is not supported; use QoS 0 or 1.")
 	}
@@ -189,6 +194,10 @@ func (g *Gateway) offer(from *session, sub *subscription, p *mqtt.Publish, resou
 	}
 	if why := sub.s.may("iot:Receive", resource); why != "" {
 		sub.s.withheld(why)
+		return false
+	}
+	if pace := sub.s.pace; pace != nil && min(p.QoS, sub.qos) == 0 && !pace.deliver(g.Now()) {
+		g.Metrics.Dropped("rate quota")
 		return false
 	}
 	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos), Retain: p.Retain && sub.retain.asPublished}

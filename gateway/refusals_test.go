@@ -115,6 +115,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
 		{"Crowds", Limits{Strangers: 2, Burst: 8}, crowdCauses},
+		{"AWS's rate quotas", Limits{}, quotaCauses},
 	} {
 		fmt.Fprintf(&out, "\n## %s\n", part.name)
 		x := newScene(t, part.limits)
@@ -148,8 +149,8 @@ func (x *scene) entry(c cause) string {
 		if saw[v] = normal(told); address == "" {
 			continue // no attempt is kept of it
 		}
-		a := x.journal.await(x.t, "of "+c.name, func(a *attempts.Attempt) bool { return a.Remote == address && a.Reason != "" })
-		said[v] = normal(a.Reason)
+		x.journal.await(x.t, "of "+c.name, func(a *attempts.Attempt) bool { return a.Remote == address && a.Reason != "" })
+		said[v] = normal(x.journal.of(address).Reason)
 		saw[v] = strings.ReplaceAll(saw[v], ": "+said[v], " …")
 	}
 	var b strings.Builder

@@ -45,6 +45,7 @@ type session struct {
 	window    int  // QoS 1 messages it takes unacknowledged
 	maxPacket int  // bytes it takes; 0: any
 	keepAlive time.Duration
+	pace      *pace // nil: no rate quota holds
 
 	template string            // the one whose answers it listens to
 	aliases  map[uint16]string // topics by alias; nil until the first
@@ -245,6 +246,9 @@ func (s *session) close(why string) {
 	}
 	s.finish()
 	s.g.door.leave(s.raw)
+	if s.pace != nil {
+		s.pace.account.disconnected()
+	}
 	if s.passed {
 		s.g.Metrics.Connection(-1)
 	}

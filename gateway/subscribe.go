@@ -84,6 +84,11 @@ func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mq
 	if why := s.may("iot:Subscribe", resource); why != "" {
 		return s.deniedFilter(why)
 	}
+	if s.pace != nil {
+		if why := s.pace.account.subscribe(s.g.Now()); why != "" {
+			return s.badFilter(mqtt.QuotaExceeded, why, false)
+		}
+	}
 	isNew, ok := s.add(sub)
 	if !ok {
 		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("Filter %s is one too many: the connection has %d subscriptions, which is the limit. Unsubscribe from some first.", quoted(f.Filter), maxSubscriptions), false)

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // hosts says which name belongs to which tenant, and what the server shows
@@ -34,6 +35,7 @@ type hosts struct {
 	base    []string // configured, first first
 	bound   []string // addresses that were bound
 	tenants []arn.Tenant
+	profile map[arn.Tenant]tenants.Profile // of those that have one of their own
 	names   map[string]arn.Tenant
 	shown   map[arn.Tenant]*tls.Certificate
 }
@@ -65,8 +67,9 @@ func (h *hosts) load(ctx context.Context) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
 	var found []arn.Tenant
+	var own map[arn.Tenant]tenants.Profile
 	err := h.db.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		found = nil
+		found, own = nil, map[arn.Tenant]tenants.Profile{}
 		for page := (ref.Page{Limit: 500}); ; {
 			records, next, err := tx.ListTenants(ctx, page)
 			if err != nil {
@@ -75,6 +78,9 @@ func (h *hosts) load(ctx context.Context) error {
 			for _, r := range records {
 				if !r.Disabled {
 					found = append(found, r.Tenant)
+				}
+				if r.Settings.Profile != "" {
+					own[r.Tenant] = r.Settings.Profile
 				}
 			}
 			if page.After = next; next == "" {
@@ -87,7 +93,7 @@ func (h *hosts) load(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tenants = found
+	h.tenants, h.profile = found, own
 	h.index()
 	return nil
 }
@@ -200,6 +206,13 @@ func (h *hosts) Tenants() []arn.Tenant {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return slices.Clone(h.tenants)
+}
+
+// Profile is the account's own; empty if it has none.
+func (h *hosts) Profile(t arn.Tenant) tenants.Profile {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.profile[t]
 }
 
 // Reserved says whether a name belongs to this server, so that no device's

@@ -40,6 +40,7 @@ import (
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/store/postgres"
 	"github.com/slipway-iot/slipway/store/sqlite"
+	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/trail"
 )
 
@@ -211,7 +212,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()
 	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
-		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
+		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Paced: s.paced, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
@@ -226,6 +227,9 @@ func (s *Server) provisioner(db store.DB) *provision.Service {
 		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics, Profile: s.cfg.Profile,
 	}
 }
+
+// paced says whether AWS's rate quotas hold for an account's devices.
+func (s *Server) paced(t arn.Tenant) bool { return s.hosts.Profile(t).Or(s.cfg.Profile) == tenants.AWS }
 
 // lookupFunction reads a function's spec.
 func (s *Server) lookupFunction(ctx context.Context, t arn.Tenant, name string) (*functions.Spec, error) {
