@@ -26,6 +26,7 @@ const (
 	Authorizers          Limit = "authorizers"            // of an account
 	ActiveAuthorizers    Limit = "active-authorizers"     // of an account, in status ACTIVE
 	DomainConfigurations Limit = "domain-configurations"  // of an account, made by itself
+	SessionExpiry        Limit = "session-expiry"         // seconds that an MQTT session may outlive its connection
 	CustomFields         Limit = "custom-fields"          // of an index
 	RetainedMessages     Limit = "retained-messages"      // of an account
 )

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/retained"
+	"github.com/slipway-iot/slipway/sessions"
 	"github.com/slipway-iot/slipway/templates"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/things"
@@ -37,6 +38,7 @@ type Tx interface {
 	audit.Store
 	retained.Store
 	wills.Store
+	sessions.Store
 
 	// Link gives one link; fault.Missing if the two are not tied.
 	Link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (ref.Link, error)

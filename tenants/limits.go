@@ -37,6 +37,7 @@ var bounds = map[ref.Limit]bound{
 	ref.DomainConfigurations: {10, 1000},
 	ref.CustomFields:         {5, 100},
 	ref.RetainedMessages:     {500_000, 5_000_000},
+	ref.SessionExpiry:        {3600, 604_800},
 }
 
 // Limits are those of an account that are not AWS's.

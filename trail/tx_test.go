@@ -26,6 +26,12 @@ var unnoted = map[string]string{
 	"PruneRetained":  "its time was over",
 	"PutWill":        "devices leave them",
 	"DropWill":       "the same",
+	"PutSession":     "a device's connection, as its events tell",
+	"DeleteSession":  "the same",
+	"Enqueue":        "messages are no part of the registry",
+	"Acknowledge":    "the same",
+	"MarkSent":       "the same",
+	"PruneQueue":     "the same",
 	"AppendAudit":    "the trail itself",
 	"SealAudit":      "the trail itself",
 }

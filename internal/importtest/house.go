@@ -24,7 +24,7 @@ var house = []layer{
 	{"bytes", []string{"wire", "mqtt"}, []string{"failures", "names", "references"}},
 
 	{"instruments", []string{"internal/crash", "internal/documents", "internal/metrics", "internal/seal"}, words},
-	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts", "access", "settings", "rules", "tasks", "audit", "retained", "wills"}, below("instruments")},
+	{"domain", []string{"ca", "certs", "things", "policy", "templates", "tenants", "attempts", "access", "settings", "rules", "tasks", "audit", "sessions", "retained", "wills"}, below("instruments")},
 	{"contracts", []string{"store", "bus", "functions", "buckets"}, below("instruments", "domain")},
 	{"use cases", []string{"provision", "journal", "trail", "dispatch", "bulk", "authorize"}, below("instruments", "domain", "contracts")},
 	{"edges", []string{"gateway", "control"}, below("instruments", "domain", "contracts", "use cases")},

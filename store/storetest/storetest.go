@@ -51,6 +51,8 @@ func Records(t *testing.T, open Open) {
 		{"audit", auditTrail},
 		{"retained", retainedMessages},
 		{"wills", lastWills},
+		{"sessions", mqttSessions},
+		{"queues", queues},
 		{"pages", pages},
 	})
 }
