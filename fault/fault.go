@@ -32,6 +32,7 @@ const (
 	Conflict                // an override setting says FAIL, or another writer won
 	Throttled               // a rate limit was hit
 	LimitExceeded           // a limit of size or count was hit
+	TooLarge                // a message is larger than any may be
 	VersionsLimit           // five versions exist already
 	VersionConflict         // expectedVersion is not the version stored
 	DeleteConflict          // something still refers to the resource
@@ -77,6 +78,7 @@ var faces = [numKinds]Face{
 	Conflict:           {409, 409, "ConflictingResourceUpdateException", "ResourceConflict", slog.LevelInfo},
 	Throttled:          {400, 429, "ThrottlingException", "TooManyRequests", slog.LevelInfo},
 	LimitExceeded:      {410, 400, "LimitExceededException", "LimitExceeded", slog.LevelInfo},
+	TooLarge:           {413, 400, "RequestEntityTooLargeException", "LimitExceeded", slog.LevelInfo},
 	VersionsLimit:      {409, 409, "VersionsLimitExceededException", "ResourceConflict", slog.LevelInfo},
 	VersionConflict:    {409, 409, "VersionConflictException", "ResourceConflict", slog.LevelInfo},
 	DeleteConflict:     {409, 409, "DeleteConflictException", "ResourceConflict", slog.LevelInfo},

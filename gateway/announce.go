@@ -33,11 +33,17 @@ func (s *session) heard(p *mqtt.Publish) {
 
 // ingest takes a message for one rule; devices never get it.
 func (s *session) ingest(p *mqtt.Publish) bool {
-	rule, topic, ok := strings.Cut(strings.TrimPrefix(p.Topic, basicIngest), "/")
-	if !strings.HasPrefix(p.Topic, basicIngest) || !ok || rule == "" || topic == "" {
+	if !ingests(p.Topic) {
 		return false
 	}
 	s.heard(p)
 	s.ack(p, mqtt.Success, "")
 	return true
+}
+
+// ingests says whether a topic is one of Basic Ingest.
+func ingests(topic string) bool {
+	rest, is := strings.CutPrefix(topic, basicIngest)
+	rule, inner, _ := strings.Cut(rest, "/")
+	return is && rule != "" && inner != ""
 }

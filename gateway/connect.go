@@ -251,7 +251,7 @@ func (s *session) connack(p *mqtt.Connect) *mqtt.Connack {
 	pr := &a.Properties
 	pr.ReceiveMaximum = mqtt.Some(uint16(maxInflight))
 	pr.MaximumQoS = mqtt.Some(byte(1))
-	pr.RetainAvailable = mqtt.Some(false)
+	pr.RetainAvailable = mqtt.Some(true)
 	pr.MaximumPacketSize = mqtt.Some(uint32(s.g.Limits.Packet))
 	pr.TopicAliasMaximum = mqtt.Some(uint16(maxAliases))
 	pr.WildcardAvailable = mqtt.Some(true)
