@@ -132,6 +132,7 @@ func (s *session) checkCertificate(ctx context.Context, tx store.Tx) error {
 	if err != nil {
 		return err
 	}
+	c.PEM = "" // of no use to a connection, and held as long as it lasts
 	s.cert = c
 	if c.Awaits() {
 		return fault.Wrap(fault.Refused, errArrives, "Certificate %s is PENDING_ACTIVATION since it first connected.", s.certID)

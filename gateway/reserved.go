@@ -29,6 +29,7 @@ func (s *session) reserved(p *mqtt.Publish) string {
 	}
 	s.ack(p, mqtt.Success, "")
 	s.rec.Through(s.doorName(), template)
+	stretch(0)
 	var body encoder
 	var err error
 	switch op {

@@ -21,7 +21,8 @@ import (
 
 // A session is one connection, from the end of its handshake to its end.
 //
-// run, on a goroutine of its own, owns every field that names no other owner.
+// run, and the goroutine it hands over to, own every field that names no other
+// owner.
 type session struct {
 	g *Gateway
 	identity
@@ -81,25 +82,35 @@ type link interface {
 	CloseWrite() error
 }
 
-// run serves the connection to its end.
+// run serves the connection up to the end of CONNECT, which takes a deep stack.
+// What follows has a goroutine of its own, on which an idle connection waits
+// with a small one.
 func (s *session) run(deadline time.Time) {
-	defer s.g.sessions.Done()
 	stretch(0)
 	r := mqtt.NewReader(s.conn, s.g.Limits.FirstPacket)
-	why := s.serve(r, deadline)
-	s.close(why)
+	if why := s.begin(r, deadline); why != "" {
+		s.close(why)
+		s.g.sessions.Done()
+		return
+	}
+	go func() {
+		defer s.g.sessions.Done()
+		s.close(s.serve(r))
+	}()
 }
 
-// serve gives the sentence that says how the connection ended.
-func (s *session) serve(r *mqtt.Reader, deadline time.Time) string {
+// begin takes the first packet. It gives a sentence when the connection is over.
+func (s *session) begin(r *mqtt.Reader, deadline time.Time) string {
 	_ = s.raw.SetReadDeadline(deadline)
 	first, err := r.Next(0)
 	if err != nil {
 		return s.notConnect(err)
 	}
-	if why := s.connect(first.(*mqtt.Connect)); why != "" {
-		return why
-	}
+	return s.connect(first.(*mqtt.Connect))
+}
+
+// serve gives the sentence that says how the connection ended.
+func (s *session) serve(r *mqtt.Reader) string {
 	r.SetLimit(s.g.Limits.Packet)
 	for {
 		_ = s.raw.SetReadDeadline(s.silence())

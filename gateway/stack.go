@@ -1,7 +1,7 @@
 package gateway
 
-// stackRoom is what a handshake, and a request that is signed for, need of
-// their goroutine's stack, about.
+// stackRoom is what a handshake, CONNECT, and a request that is signed for, need
+// of their goroutine's stack, about.
 const stackRoom = 28 << 10
 
 // stretch makes room on the goroutine's stack at once, while there is nothing

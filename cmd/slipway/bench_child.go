@@ -20,6 +20,7 @@ type benches struct {
 	Flow     benchCmd     `cmd:"" default:"withargs" help:"The durable claim flow against the cryptography it cannot avoid."`
 	Registry registryCmd  `cmd:"" help:"A registry of a million things against one of a thousand."`
 	Bulk     benchBulkCmd `cmd:"" help:"Bulk registration against the check, the signature and the commit that a line cannot avoid."`
+	Idle     idleCmd      `cmd:"" help:"Memory of connections that say nothing, and what it costs to open one."`
 }
 
 // A child is `slipway serve` in a process of its own, so that what it costs
@@ -88,4 +89,6 @@ func (c *child) stop() {
 }
 
 // cpu is the time of the CPU that the process has used.
-func (c *child) cpu() (time.Duration, error) { return processTime(c.cmd.Process.Pid) }
+func (c *child) cpu() (time.Duration, error) { return processTime(c.pid()) }
+
+func (c *child) pid() int { return c.cmd.Process.Pid }

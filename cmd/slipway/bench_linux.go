@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -55,16 +56,31 @@ func backendTime(database string) (sum time.Duration, err error) {
 func clearPeak(pid int) { _ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) }
 
 // peakMemory is the most memory that a process had resident, in MiB.
-func peakMemory(pid int) (float64, error) {
+func peakMemory(pid int) (float64, error) { return memory(pid, "VmHWM:") }
+
+// residentMemory is what a process has resident, in MiB.
+func residentMemory(pid int) (float64, error) { return memory(pid, "VmRSS:") }
+
+func memory(pid int, what string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, what); ok {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status names no peak", pid)
+	return 0, fmt.Errorf("/proc/%d/status names no %s", pid, what)
+}
+
+// openFiles is how many files a process of this user may have open: a Go
+// program takes what the hard limit allows.
+func openFiles() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	return int(min(limit.Max, 1<<30)), nil
 }

@@ -87,7 +87,7 @@ func (r *subject) load(ctx context.Context, s streams) error {
 		{l.things, 2000, l.thing, &r.thingBytes},
 		{l.certificates(), 2000, l.withLinks, &r.bytes},
 	} {
-		if err := r.fill(ctx, part.count, part.batch, part.put); err != nil {
+		if err := fill(ctx, r.child, part.count, part.batch, part.put); err != nil {
 			return err
 		}
 		if *part.bytes, err = r.base.size(); err != nil {
@@ -135,9 +135,10 @@ func sampleCSR() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), err
 }
 
-// fill puts count records, a batch in each transaction, and closes the store.
-func (r *subject) fill(ctx context.Context, count, batch int, put func(context.Context, store.Tx, int) error) error {
-	db, writers, err := openStore(ctx, r.child)
+// fill puts count records into the store of a server that does not run, a batch
+// in each transaction.
+func fill(ctx context.Context, c *child, count, batch int, put func(context.Context, store.Tx, int) error) error {
+	db, writers, err := openStore(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 // garbage is how many bytes may pile up between two collections, at least. A
 // small server has a small heap; with the runtime's own rule it would collect
 // several times a second under load, and each time take back the stacks that
 // the next handshake needs. Where more than this lives, the rule holds.
-const garbage = 64 << 20
+const garbage = 32 << 20
 
 // A pacer sets the collector's percentage anew after each collection, by what
 // was left.
@@ -29,6 +31,36 @@ func pace() {
 	p := &pacer{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}, percent: 100}
 	p.set()
 	p.watch(new([16]byte))
+}
+
+// A calm moment is one in which no more than stillness was allocated. When there
+// is more than slack then that nobody needs, it goes back to the system: a server
+// that was busy once does not stay large for it.
+const (
+	calmMoment = 2 * time.Second
+	stillness  = 2 << 20
+	slack      = 8 << 20
+)
+
+// rest gives memory back in calm moments, until the context ends.
+func rest(ctx context.Context) {
+	sizes := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	tick := time.NewTicker(calmMoment)
+	defer tick.Stop()
+	for last := uint64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(sizes)
+		allocated, held, live, free := sizes[0].Value.Uint64(), sizes[1].Value.Uint64(), sizes[2].Value.Uint64(), sizes[3].Value.Uint64()
+		if allocated-last < stillness && held+free > live+slack {
+			debug.FreeOSMemory() // which collects first
+		}
+		last = allocated
+	}
 }
 
 // watch has the collector find an object that nothing holds, once each time.

@@ -82,6 +82,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	if c.Dev {
 		fmt.Fprintf(s.err, "%sDEV MODE: any access key is taken.%s\n", red(s.err), reset(s.err))
 	}
+	go rest(ctx)
 	go func() {
 		select {
 		case <-srv.Ready():
