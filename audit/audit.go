@@ -37,7 +37,7 @@ type Record struct {
 	Account   string    `json:"account"`
 	Region    string    `json:"region"`
 	Who       Who       `json:"who"`
-	From      string    `json:"from"` // address of the caller
+	From      string    `json:"from"` // address of the caller; the server itself has none
 	Action    string    `json:"action"`
 	RequestID string    `json:"requestId"`
 	Outcome   Outcome   `json:"outcome"`
@@ -46,7 +46,8 @@ type Record struct {
 	More      int       `json:"more,omitempty"` // how many links were tied or untied besides
 }
 
-// Who is the access key that signed the request.
+// Who is the access key that signed the request; without one it is the server
+// itself, whose name no key can have.
 type Who struct {
 	Key  string `json:"key"`
 	Name string `json:"name,omitempty"`
@@ -157,6 +158,9 @@ type Store interface {
 // Keys are what the record is found by, besides time.
 func (r *Record) Keys() []string {
 	keys := []string{whoKey(r.Who.Key), actionKey(r.Action), requestKey(r.RequestID)}
+	if r.Who.Key == "" { // the server itself
+		keys = keys[1:]
+	}
 	if r.Who.Name != "" {
 		keys = append(keys, whoKey(r.Who.Name))
 	}

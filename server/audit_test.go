@@ -57,6 +57,10 @@ func verdictOf(t testing.TB, c *api.Client, query url.Values) (v auditVerdict) {
 	return v
 }
 
+// ofStart is how many records a first start leaves: that of the account and
+// its admin key.
+const ofStart = 1
+
 func sound(t testing.TB, c *api.Client, records int64) {
 	t.Helper()
 	if v := verdictOf(t, c, nil); v.Broken != nil || v.Sequence != records || !v.Complete || v.Unsealed != 0 {
@@ -114,7 +118,7 @@ func TestEveryMutatingCallIsInTheTrail(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.furnish()
 	admin := s.admin()
-	known := 0
+	known := ofStart
 	for _, m := range mutating {
 		_, err := send(admin, m.method, m.path, m.body)
 		if (err != nil) != (m.action == "") {
@@ -217,6 +221,39 @@ func secretTexts(name string, v any) (out []string) {
 		}
 	}
 	return out
+}
+
+// The account and the key that a first start makes are no caller's doing, and
+// yet somebody's who can start the server.
+func TestTheFirstKeyIsInTheTrail(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	admin := s.admin()
+	records, items := auditOf(t, admin, nil)
+	if len(records) != ofStart {
+		t.Fatalf("%d records", len(records))
+	}
+	r := records[0]
+	if r.Who != (audit.Who{Name: "slipway serve", Role: "server"}) || r.From != "" || r.Action != "slipway:AddKey" || len(r.Changes) != 2 ||
+		r.Changes[0].Kind != "account" || r.Changes[1].Kind != "key" || r.Changes[1].Name != admin.AccessKeyID || strings.Contains(string(items[0].Record), admin.Secret) {
+		t.Errorf("got %+v", r)
+	}
+	if found, _ := auditOf(t, admin, url.Values{"who": {"slipway serve"}, "resource": {admin.AccessKeyID}}); len(found) != 1 {
+		t.Errorf("a search finds %d", len(found))
+	}
+	must(t, s.stop())
+	t.Run("and a start that makes nothing leaves nothing", func(t *testing.T) {
+		sound(t, start(t, data).admin(), ofStart)
+	})
+	t.Run("a key that is given to a later start is", func(t *testing.T) {
+		s := start(t, t.TempDir())
+		must(t, s.stop())
+		again := start(t, s.cfg.Data, func(c *Config) { c.AdminKeyID, c.AdminSecret = "AKIAGIVENKEY", "hush, a secret that is long" })
+		records, _ := auditOf(t, again.admin(), url.Values{"resource": {"AKIAGIVENKEY"}})
+		if len(records) != 1 || records[0].Who.Role != "server" || len(records[0].Changes) != 1 {
+			t.Errorf("got %+v", records)
+		}
+	})
 }
 
 func TestWhoMayReadTheTrail(t *testing.T) {
@@ -346,8 +383,8 @@ func TestWhoeverWritesTheDatabaseIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
 			admin := b.admin()
-			for i := range 6 {
-				must2(call(admin, "POST", fmt.Sprint("/things/lamp-", i+1), "{}"))(t)
+			for i := range 6 - ofStart { // record 2 is that of lamp-2
+				must2(call(admin, "POST", fmt.Sprint("/things/lamp-", i+1+ofStart), "{}"))(t)
 			}
 			sound(t, admin, 6)
 			kept := verdictOf(t, admin, nil).Hash
@@ -377,7 +414,7 @@ func TestWhoeverWritesTheDatabaseIsFound(t *testing.T) {
 func TestAChainWrittenAnewLacksTheKey(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.admin()
-	for i := range 3 {
+	for i := range 3 - ofStart {
 		must2(call(admin, "POST", fmt.Sprint("/things/lamp-", i), "{}"))(t)
 	}
 	sound(t, admin, 3)
@@ -449,7 +486,7 @@ func TestManyNodesMakeOneChain(t *testing.T) {
 				})
 			}
 			work.Wait()
-			sound(t, b.admin(), nodes*each)
+			sound(t, b.admin(), ofStart+nodes*each)
 		})
 	}
 }
@@ -469,16 +506,16 @@ func TestWhatIsNotSealedYetIsShownAndSealedLater(t *testing.T) {
 	admin := s.admin()
 	must2(call(admin, "POST", "/things/lamp", "{}"))(t)
 	_, items := auditOf(t, admin, nil)
-	if len(items) != 1 || items[0].Sealed || items[0].Sequence != 0 || items[0].Hash != nil {
+	if len(items) != ofStart+1 || items[0].Sealed || items[0].Sequence != 0 || items[0].Hash != nil {
 		t.Errorf("got %+v", items)
 	}
-	if v := verdictOf(t, admin, nil); v.Broken != nil || v.Sequence != 0 || v.Unsealed != 1 {
+	if v := verdictOf(t, admin, nil); v.Broken != nil || v.Sequence != 0 || v.Unsealed != ofStart+1 {
 		t.Errorf("got %+v", v)
 	}
 	must(t, s.stop()) // as if killed: the record was never sealed
 
 	again := start(t, data)
-	sound(t, again.admin(), 1)
+	sound(t, again.admin(), ofStart+1)
 }
 
 // unsure is a store that commits and does not know it.
@@ -499,15 +536,15 @@ func TestASealOfUnknownOutcomeIsNotMadeTwice(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	sound(t, admin, 3)
+	sound(t, admin, ofStart+3)
 }
 
 func TestALongChainIsVerifiedInSteps(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.admin()
-	const records = 2*verifyPage + 7
+	const records = ofStart + 2*verifyPage + 7
 	must(t, s.bare.Update(context.Background(), func(ctx context.Context, tx store.Tx) error {
-		for i := range records {
+		for i := range records - ofStart {
 			r := &audit.Record{At: time.Unix(int64(i), 0), Account: arn.Default.Account, Region: arn.Default.Region, Action: "iot:Something"}
 			if err := tx.AppendAudit(ctx, r); err != nil {
 				return err

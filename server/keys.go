@@ -10,11 +10,15 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/uuid"
+
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/audit"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/seal"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // adminFile holds the first admin's access key, sealed, so that `slipway env`
@@ -64,7 +68,7 @@ func (s *Server) ensureAdmin(ctx context.Context) error {
 			return err
 		}
 	}
-	err = s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+	err = s.db.Update(trail.With(ctx, atStart()), func(ctx context.Context, tx store.Tx) error {
 		if _, err := tenants.Ensure(ctx, tx, arn.Default, s.cfg.Now()); err != nil {
 			return err
 		}
@@ -74,6 +78,15 @@ func (s *Server) ensureAdmin(ctx context.Context) error {
 		return err
 	}
 	return s.keepAdmin(admin)
+}
+
+// atStart is on whose behalf a start makes the first account and its key. A
+// key's name holds no space, so that nobody else is called like this.
+func atStart() trail.Cause {
+	return trail.Cause{
+		Tenant: arn.Default, Who: audit.Who{Name: "slipway serve", Role: "server"},
+		Action: "slipway:AddKey", RequestID: uuid.NewString(),
+	}
 }
 
 func (s *Server) drawAdmin() (*Credential, error) {

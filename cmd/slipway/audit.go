@@ -143,6 +143,9 @@ func whoOf(w audit.Who) string {
 	if w.Name == "" {
 		return w.Key
 	}
+	if w.Key == "" { // the server itself
+		return w.Name
+	}
 	return w.Name + " (" + w.Key + ")"
 }
 
@@ -210,7 +213,7 @@ func printAudit(s streams, list []auditItem) error {
 		fmt.Fprintf(s.out, "record %s, %s\n", item.number(), auditTime(r.At))
 		out := sheet{s.out, 10}
 		out.line("  action", r.Action+", "+string(r.Outcome))
-		out.line("  who", whoOf(r.Who)+either(r.Who.Role != "", ", "+r.Who.Role)+", from "+r.From)
+		out.line("  who", whoOf(r.Who)+either(r.Who.Role != "", ", "+r.Who.Role)+either(r.From != "", ", from "+r.From))
 		out.line("  request", r.RequestID)
 		out.line("  reason", r.Reason)
 		out.line("  hash", item.Hash)
