@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -18,6 +19,13 @@ import (
 // getCallerIdentity is the one action that needs no tenant, only a key: tools
 // ask it in whatever region they please.
 const getCallerIdentity = "sts:GetCallerIdentity"
+
+// regionless are the actions on accounts and keys, which are in no region: a
+// call of them may be signed for any.
+var regionless = []string{
+	"slipway:AddAccount", "slipway:ListAccounts", "slipway:DescribeAccount", "slipway:UpdateAccount",
+	"slipway:AddKey", "slipway:ListKeys", "slipway:RevokeKey",
+}
 
 // authenticate says who asks for which tenant, and fills c.
 func (s *Server) authenticate(ctx context.Context, r *http.Request, c *Call) error {
@@ -125,6 +133,24 @@ func (s *Server) misplaced(ctx context.Context, t arn.Tenant) error {
 	return fault.New(fault.AccessDenied, "Account %s does not exist in region %s but in %s: sign for that, such as with AWS_REGION=%s.", t.Account, arn.Clip(t.Region, 40), strings.Join(in, ", "), in[0])
 }
 
+// placed admits a call that may be signed for any region into one in which the
+// account is: its trail gets the record.
+func (s *Server) placed(ctx context.Context, c *Call) error {
+	return s.cfg.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		records, err := tenants.Regions(ctx, tx, c.Tenant.Account)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if !r.Disabled {
+				c.Tenant, c.profile = r.Tenant, r.Settings.Profile.Or(s.cfg.Profile)
+				return nil
+			}
+		}
+		return fault.New(fault.AccessDenied, "Account %s is disabled in each of its regions.", c.Tenant.Account)
+	})
+}
+
 // admit says whether the tenant is there and not switched off, and notes which
 // profile it has; under --dev it is made when it is not there.
 func (s *Server) admit(ctx context.Context, c *Call) error {
@@ -135,6 +161,9 @@ func (s *Server) admit(ctx context.Context, c *Call) error {
 		return err
 	})
 	if fault.Is(err, fault.Missing) {
+		if !s.cfg.Dev && slices.Contains(regionless, c.Action) {
+			return s.placed(ctx, c)
+		}
 		if !s.cfg.Dev {
 			return s.misplaced(ctx, t)
 		}

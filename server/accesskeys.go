@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/control"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
@@ -124,10 +125,14 @@ func (s *Server) listKeys(ctx context.Context, c *control.Call) (any, error) {
 	return out, err
 }
 
-// revokeKey: DELETE /slipway/keys/{id}. The next request with it fails; its
-// record stays, so that what it did can be told.
+// revokeKey: DELETE /slipway/keys/{id}?force=. The next request with it fails;
+// its record stays, so that what it did can be told. The last admin key of an
+// account goes by force alone.
 func (s *Server) revokeKey(ctx context.Context, c *control.Call) (any, error) {
-	id := c.Path["id"]
+	id, force := c.Path["id"], c.Query.Get("force")
+	if force != "" && force != "true" && force != "false" {
+		return nil, fault.New(fault.InvalidRequest, "force %q: expected true or false.", arn.Clip(force, 40))
+	}
 	return nil, s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		k, err := tx.AccessKey(ctx, id)
 		if err == nil && manages(c, k.Account) != nil {
@@ -135,6 +140,11 @@ func (s *Server) revokeKey(ctx context.Context, c *control.Call) (any, error) {
 		}
 		if err != nil {
 			return err
+		}
+		if force != "true" {
+			if err := tenants.KeepsAdmin(ctx, tx, k); err != nil {
+				return err
+			}
 		}
 		return tenants.DisableAccessKey(ctx, tx, id, s.cfg.Now())
 	})

@@ -118,6 +118,56 @@ func TestANewAccountIsReachedAtOnce(t *testing.T) {
 	})
 }
 
+// Accounts and keys are in no region: a call about them is good in whichever
+// it is signed for, and recorded where the account is.
+func TestAccountsAndKeysAreInNoRegion(t *testing.T) {
+	s := start(t, t.TempDir())
+	admin := s.admin()
+	admin.Region = "eu-west-1"
+	_, err := call(admin, "GET", "/things", "")
+	wantRefusal(t, err, "AccessDeniedException", "does not exist in region eu-west-1 but in us-east-1")
+	must2(call(admin, "POST", "/slipway/accounts", `{"accountId":"111122223333","region":"ap-south-1"}`))(t)
+	must2(call(admin, "PATCH", "/slipway/accounts/111122223333/ap-south-1", `{"disabled":true}`))(t)
+	records, _ := auditOf(t, s.admin(), url.Values{"action": {"slipway:UpdateAccount"}})
+	if len(records) != 1 || records[0].Region != arn.Default.Region {
+		t.Errorf("the trail of the account has %+v", records)
+	}
+	theirs := s.as("111122223333", tenants.Admin)
+	must2(call(theirs, "GET", "/slipway/keys", ""))(t) // s.as made it in us-east-1, where it is not disabled
+	must2(call(admin, "PATCH", "/slipway/accounts/111122223333/us-east-1", `{"disabled":true}`))(t)
+	theirs.Region = "eu-west-1"
+	_, err = call(theirs, "GET", "/slipway/keys", "")
+	wantRefusal(t, err, "AccessDeniedException", "disabled in each of its regions")
+}
+
+// An account is not locked out of itself by a slip.
+func TestTheLastAdminKeyGoesByForceAlone(t *testing.T) {
+	s := start(t, t.TempDir())
+	_, acme := s.opened("111122223333", "us-east-1")
+	s.as("111122223333", tenants.Operator)
+	own := "/slipway/keys/" + acme.AccessKeyID
+	_, err := call(acme, "DELETE", own, "")
+	wantRefusal(t, err, "DeleteConflictException", "is the last admin key of account 111122223333")
+	_, err = send(acme, "DELETE", own+"?force=yes", "")
+	wantRefusal(t, err, "InvalidRequestException", "expected true or false")
+	must2(call(acme, "GET", "/things", ""))(t)
+	t.Run("of two admins that revoke each other at once, one stays", func(t *testing.T) {
+		another := s.as("111122223333", tenants.Admin)
+		done := make(chan error, 2)
+		go func() { _, err := call(acme, "DELETE", "/slipway/keys/"+another.AccessKeyID, ""); done <- err }()
+		go func() { _, err := call(another, "DELETE", own, ""); done <- err }()
+		if one, two := <-done, <-done; (one == nil) == (two == nil) {
+			t.Errorf("got %v and %v", one, two)
+		}
+	})
+	t.Run("by force it goes", func(t *testing.T) {
+		_, err := send(s.admin(), "DELETE", own+"?force=true", "")
+		must(t, err)
+		_, err = call(acme, "GET", "/things", "")
+		wantRefusal(t, err, "UnrecognizedClientException", "was revoked")
+	})
+}
+
 func TestWhoManagesAccountsAndKeys(t *testing.T) {
 	s := start(t, t.TempDir())
 	_, acme := s.opened("111122223333", "us-east-1")

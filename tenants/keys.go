@@ -11,6 +11,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 )
 
 // A Sealer keeps secrets that must be recoverable. What it seals in one
@@ -124,6 +125,28 @@ func DisableAccessKey(ctx context.Context, s Store, id string, now time.Time) er
 	}
 	keyChanged(s, k, now)
 	return nil
+}
+
+// KeepsAdmin refuses to part with the last key that may make others in its
+// account.
+func KeepsAdmin(ctx context.Context, s Store, k *AccessKey) error {
+	if k.Role != Admin || k.Disabled {
+		return nil
+	}
+	for p := ref.All; ; {
+		keys, next, err := s.ListAccessKeys(ctx, k.Account, p)
+		if err != nil {
+			return err
+		}
+		for _, other := range keys {
+			if other.ID != k.ID && other.Role == Admin && !other.Disabled {
+				return nil
+			}
+		}
+		if p.After = next; next == "" {
+			return fault.New(fault.DeleteConflict, "Access key %s is the last admin key of account %s: nobody in the account could make another. Add one first, or revoke it by force.", k.ID, k.Account)
+		}
+	}
 }
 
 func keyChanged(s Store, k *AccessKey, now time.Time) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -21,7 +22,8 @@ type accountCmd struct {
 }
 
 // An accountTarget is a target whose --region is that of the account which the
-// verb is about; the call itself is signed for the operator's own region.
+// verb is about. The call is signed for the environment's region; whichever that
+// is, since accounts and keys are in none.
 type accountTarget struct{ target }
 
 // reach finds the control plane and the region of the account.
@@ -35,6 +37,20 @@ func (t *accountTarget) reach() (p *plane, region string, err error) {
 		region = p.client.Region
 	}
 	return p, region, nil
+}
+
+// An accountID is the number of an account, or nothing where a flag is left
+// out.
+type accountID string
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// Validate is called by the parser of the command line.
+func (id accountID) Validate() error {
+	if id != "" && !accountForm.MatchString(string(id)) {
+		return fmt.Errorf("%q: expected an account's number, 12 digits", string(id))
+	}
+	return nil
 }
 
 // account is an account as the server tells it.
@@ -65,9 +81,9 @@ func accountPath(id, region string) string { return api.Path("slipway", "account
 // accountAdd adds one.
 type accountAdd struct {
 	accountTarget
-	ID   string `arg:"" name:"account" help:"Its number, 12 digits."`
-	Key  bool   `help:"Make an admin key for it and print exports that a shell can eval."`
-	JSON bool   `name:"json" help:"Print a JSON object; with --key it holds the secret, this once."`
+	ID   accountID `arg:"" name:"account" help:"Its number, 12 digits."`
+	Key  bool      `help:"Make an admin key for it and print exports that a shell can eval."`
+	JSON bool      `name:"json" help:"Print a JSON object; with --key it holds the secret, this once."`
 }
 
 // Run adds it. What is printed for a shell stands alone on standard output.
@@ -122,8 +138,8 @@ func (c *accountList) Run(ctx context.Context, s streams) error {
 // accountNamed names one account.
 type accountNamed struct {
 	accountTarget
-	ID   string `arg:"" name:"account" help:"Its number, 12 digits."`
-	JSON bool   `name:"json" help:"Print a JSON object."`
+	ID   accountID `arg:"" name:"account" help:"Its number, 12 digits."`
+	JSON bool      `name:"json" help:"Print a JSON object."`
 }
 
 // change sends what is to change, if anything is, and gives the account.
@@ -134,9 +150,9 @@ func (c *accountNamed) change(ctx context.Context, change map[string]any) (*acco
 	}
 	var now account
 	if len(change) == 0 {
-		return &now, p.own(ctx, http.MethodGet, accountPath(c.ID, region), nil, nil, &now)
+		return &now, p.own(ctx, http.MethodGet, accountPath(string(c.ID), region), nil, nil, &now)
 	}
-	return &now, p.own(ctx, http.MethodPatch, accountPath(c.ID, region), nil, change, &now)
+	return &now, p.own(ctx, http.MethodPatch, accountPath(string(c.ID), region), nil, change, &now)
 }
 
 func (c *accountNamed) turn(ctx context.Context, s streams, off bool) error {

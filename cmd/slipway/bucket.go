@@ -23,14 +23,14 @@ type bucketCmd struct {
 // bucketAdd maps a name.
 type bucketAdd struct {
 	target
-	Name     string `arg:"" help:"Its name, as registration tasks give it."`
-	Folder   string `help:"Folder on the server's machine." placeholder:"DIR" xor:"kind"`
-	S3       string `name:"s3" help:"Bucket of an S3-compatible service: https://HOST/BUCKET." placeholder:"URL" xor:"kind"`
-	S3Region string `name:"s3-region" help:"With --s3: region of its signatures; us-east-1 if not given." placeholder:"NAME"`
-	S3Key    string `name:"s3-key" help:"With --s3: access key id." placeholder:"ID"`
-	S3Secret string `name:"s3-secret-env" help:"With --s3: environment variable here that holds its secret." placeholder:"VAR"`
-	Account  string `help:"Account whose bucket it is; the caller's own if not given." placeholder:"ACCOUNT"`
-	JSON     bool   `name:"json" help:"Print a JSON object, without the secret."`
+	Name     string    `arg:"" help:"Its name, as registration tasks give it."`
+	Folder   string    `help:"Folder on the server's machine." placeholder:"DIR" xor:"kind"`
+	S3       string    `name:"s3" help:"Bucket of an S3-compatible service: https://HOST/BUCKET." placeholder:"URL" xor:"kind"`
+	S3Region string    `name:"s3-region" help:"With --s3: region of its signatures; us-east-1 if not given." placeholder:"NAME"`
+	S3Key    string    `name:"s3-key" help:"With --s3: access key id." placeholder:"ID"`
+	S3Secret string    `name:"s3-secret-env" help:"With --s3: environment variable here that holds its secret." placeholder:"VAR"`
+	Account  accountID `help:"Account whose bucket it is; the caller's own if not given." placeholder:"ACCOUNT"`
+	JSON     bool      `name:"json" help:"Print a JSON object, without the secret."`
 }
 
 func (c *bucketAdd) spec() (buckets.Spec, error) {
@@ -82,7 +82,7 @@ func (c *bucketAdd) Run(ctx context.Context, s streams) error {
 	request := struct {
 		buckets.Spec
 		Account string `json:"account,omitempty"`
-	}{spec, c.Account}
+	}{spec, string(c.Account)}
 	var made buckets.Spec
 	if err := p.own(ctx, http.MethodPut, api.Path("slipway", "buckets", c.Name), nil, request, &made); err != nil {
 		return err

@@ -56,14 +56,14 @@ func (k *accessKey) export(s streams, p *plane, region string) error {
 // keyAdd makes one.
 type keyAdd struct {
 	accountTarget
-	Role       string   `required:"" enum:"admin,operator,installer,auditor,function" help:"What it may do: admin, operator, installer, auditor or function." placeholder:"ROLE"`
-	Account    string   `help:"Account that it is for; the caller's own if not given." placeholder:"ACCOUNT"`
-	Template   []string `help:"With --role installer: template that it may hand out claims for; may be repeated." placeholder:"NAME"`
-	Name       string   `help:"Name for people, such as jo or ci." placeholder:"NAME"`
-	ID         string   `name:"id" help:"Take over this access key id, with the secret of --secret-file or --secret-env." placeholder:"ID"`
-	SecretFile string   `help:"With --id: file that holds the secret; - reads standard input." placeholder:"FILE" xor:"secret"`
-	SecretEnv  string   `help:"With --id: environment variable that holds the secret." placeholder:"VAR" xor:"secret"`
-	JSON       bool     `name:"json" help:"Print a JSON object with the secret, this once."`
+	Role       string    `required:"" enum:"admin,operator,installer,auditor,function" help:"What it may do: admin, operator, installer, auditor or function." placeholder:"ROLE"`
+	Account    accountID `help:"Account that it is for; the caller's own if not given." placeholder:"ACCOUNT"`
+	Template   []string  `help:"With --role installer: template that it may hand out claims for; may be repeated." placeholder:"NAME"`
+	Name       string    `help:"Name for people, such as jo or ci." placeholder:"NAME"`
+	ID         string    `name:"id" help:"Take over this access key id, with the secret of --secret-file or --secret-env." placeholder:"ID"`
+	SecretFile string    `help:"With --id: file that holds the secret; - reads standard input." placeholder:"FILE" xor:"secret"`
+	SecretEnv  string    `help:"With --id: environment variable that holds the secret." placeholder:"VAR" xor:"secret"`
+	JSON       bool      `name:"json" help:"Print a JSON object with the secret, this once."`
 }
 
 // Run makes it. A secret that was taken over is not printed again.
@@ -138,8 +138,8 @@ func (c *keyAdd) secret(s streams) (string, error) {
 // keyList prints the keys of an account.
 type keyList struct {
 	target
-	Account string `help:"Account; the caller's own if not given." placeholder:"ACCOUNT"`
-	JSON    bool   `name:"json" help:"Print a JSON array."`
+	Account accountID `help:"Account; the caller's own if not given." placeholder:"ACCOUNT"`
+	JSON    bool      `name:"json" help:"Print a JSON array."`
 }
 
 // Run prints them.
@@ -150,7 +150,7 @@ func (c *keyList) Run(ctx context.Context, s streams) error {
 	}
 	query := byToken()
 	if c.Account != "" {
-		query.Set("accountId", c.Account)
+		query.Set("accountId", string(c.Account))
 	}
 	list, err := all[accessKey](ctx, p, http.MethodGet, "/slipway/keys", query, "keys")
 	if err != nil {
@@ -169,7 +169,8 @@ func (c *keyList) Run(ctx context.Context, s streams) error {
 // keyRevoke ends one.
 type keyRevoke struct {
 	target
-	ID string `arg:"" help:"Access key id."`
+	ID    string `arg:"" help:"Access key id."`
+	Force bool   `help:"Revoke it even if it is the last admin key of its account."`
 }
 
 // Run ends it.
@@ -178,7 +179,11 @@ func (c *keyRevoke) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := p.own(ctx, http.MethodDelete, api.Path("slipway", "keys", c.ID), url.Values(nil), nil, nil); err != nil {
+	var query url.Values
+	if c.Force {
+		query = url.Values{"force": {"true"}}
+	}
+	if err := p.own(ctx, http.MethodDelete, api.Path("slipway", "keys", c.ID), query, nil, nil); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "Access key %s is revoked.\n", c.ID)
