@@ -14,6 +14,7 @@ import (
 	"context"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
@@ -35,6 +36,8 @@ type Store interface {
 	// Limit gives what holds for the tenant; certificates-lifecycle.md, section
 	// 7, has AWS's numbers.
 	Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error)
+	// Emit tells what happened, once it is committed.
+	Emit(event.Event)
 }
 
 // all lists a kind of which an account has few.

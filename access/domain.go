@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/documents"
 	"github.com/slipway-iot/slipway/ref"
@@ -18,12 +19,25 @@ const (
 	Disabled = "DISABLED"
 
 	Endpoint        = "ENDPOINT"         // one of those that every account has
-	AWSManaged      = "AWS_MANAGED"      // without a name of its own
+	AWSManaged      = "AWS_MANAGED"      // under a host name of this server
 	CustomerManaged = "CUSTOMER_MANAGED" // a host name and its certificate
 
-	data      = "DATA"
-	byDefault = "DEFAULT" // port and ALPN decide
+	Data      = "DATA"
+	ByDefault = "DEFAULT" // port and ALPN decide
+
+	X509       = "AWS_X509"
+	CustomX509 = "CUSTOM_AUTH_X509"
+	SigV4      = "AWS_SIGV4"
+	Custom     = "CUSTOM_AUTH"
+
+	SecureMQTT = "SECURE_MQTT"
+	WebSocket  = "MQTT_WSS"
+	HTTPS      = "HTTPS"
 )
+
+// DataEndpoint is the configuration of the endpoint that devices use unless
+// they are told another name.
+const DataEndpoint = "iot:Data-ATS"
 
 // A Domain says what a host name serves and to whom.
 type Domain struct {
@@ -33,6 +47,7 @@ type Domain struct {
 	Certificates      []string                 `json:"certificates,omitempty"`
 	Validation        string                   `json:"validation,omitempty"`
 	Service           string                   `json:"service"`
+	Created           time.Time                `json:"created,omitzero"`
 	Status            string                   `json:"status"`
 	StatusChanged     time.Time                `json:"statusChanged,omitzero"`
 	Authorizer        *AuthorizerConfig        `json:"authorizer,omitempty"`
@@ -83,11 +98,11 @@ func (d *Domain) ARN(t arn.Tenant) string {
 // CreateDomain stores a domain configuration, ENABLED as of now. d gives all
 // but tail and status; CreateDomain fills these and the defaults.
 func CreateDomain(ctx context.Context, s Store, t arn.Tenant, d *Domain, now time.Time) error {
-	d.Status, d.StatusChanged = Enabled, now
-	d.Service = cmp.Or(d.Service, data)
-	d.TLSPolicy = cmp.Or(d.TLSPolicy, tlsPolicies[0])
-	d.Authentication = cmp.Or(d.Authentication, byDefault)
-	d.Protocol = cmp.Or(d.Protocol, byDefault)
+	d.Status, d.StatusChanged, d.Created = Enabled, now, now
+	d.Service = cmp.Or(d.Service, Data)
+	d.TLSPolicy = cmp.Or(d.TLSPolicy, TLS13From12)
+	d.Authentication = cmp.Or(d.Authentication, ByDefault)
+	d.Protocol = cmp.Or(d.Protocol, ByDefault)
 	d.Tail = ref.ID(t.String(), domains, d.Name, now)[:5]
 	if _, err := ref.Retag(nil, d.Tags, nil); err != nil {
 		return err
@@ -101,6 +116,11 @@ func CreateDomain(ctx context.Context, s Store, t arn.Tenant, d *Domain, now tim
 	if err := freeHost(ctx, s, t, d); err != nil {
 		return err
 	}
+	return putDomain(ctx, s, t, d, now)
+}
+
+func putDomain(ctx context.Context, s Store, t arn.Tenant, d *Domain, now time.Time) error {
+	s.Emit(event.Event{Kind: event.DomainChanged, Tenant: t, ID: d.Name, Detail: d.Status, At: now})
 	return documents.Put(ctx, s, t, domains, d.Name, d)
 }
 
@@ -179,7 +199,7 @@ func UpdateDomain(ctx context.Context, s Store, t arn.Tenant, name string, ch Do
 	if err := checkDomain(ctx, s, t, d); err != nil {
 		return nil, err
 	}
-	return d, documents.Put(ctx, s, t, domains, name, d)
+	return d, putDomain(ctx, s, t, d, now)
 }
 
 // Apply changes all but the status of d.
@@ -211,7 +231,7 @@ func TagDomain(ctx context.Context, s Store, t arn.Tenant, name string, set map[
 
 // DeleteDomain removes a domain configuration that is DISABLED. AWS wants those
 // without a name of their own to have been so for seven days; Slipway does not.
-func DeleteDomain(ctx context.Context, s Store, t arn.Tenant, name string) error {
+func DeleteDomain(ctx context.Context, s Store, t arn.Tenant, name string, now time.Time) error {
 	d, err := GetDomain(ctx, s, t, name)
 	if err != nil {
 		return err
@@ -222,7 +242,14 @@ func DeleteDomain(ctx context.Context, s Store, t arn.Tenant, name string) error
 	if d.Status != Disabled {
 		return fault.New(fault.InvalidRequest, "Domain configuration %s is ENABLED; it must be DISABLED before it can be deleted.", name)
 	}
+	s.Emit(event.Event{Kind: event.DomainChanged, Tenant: t, ID: name, Detail: event.Deleted, At: now})
 	return s.DeleteDocument(ctx, t, domains, name)
+}
+
+// Placed gives the domain configurations that somebody made or changed: those
+// that decide about connections.
+func Placed(ctx context.Context, s Store, t arn.Tenant) ([]*Domain, error) {
+	return all[Domain](ctx, s, t, domains)
 }
 
 // Domains gives all domain configurations, also those that every account has,

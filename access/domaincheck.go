@@ -13,7 +13,7 @@ import (
 // endpoints are the domain configurations that every account has, with what
 // they serve (rest-api.md, section 7.6).
 var endpoints = map[string]string{
-	"iot:Data-ATS":           data,
+	DataEndpoint:             Data,
 	"iot:CredentialProvider": "CREDENTIAL_PROVIDER",
 	"iot:Jobs":               "JOBS",
 }
@@ -25,29 +25,30 @@ func standing(name string) string { return endpoints[name] }
 func endpoint(name, service string) *Domain {
 	return &Domain{
 		Name: name, Service: service, Status: Enabled,
-		TLSPolicy: tlsPolicies[0], Authentication: byDefault, Protocol: byDefault,
+		TLSPolicy: TLS13From12, Authentication: ByDefault, Protocol: ByDefault,
 	}
 }
 
-// tlsPolicies are AWS's; the first is the default of new domains
-// (device-gateway.md, section 2.1).
-var tlsPolicies = []string{
-	"IoTSecurityPolicy_TLS13_1_2_2022_10",
-	"IoTSecurityPolicy_TLS13_1_3_2022_10",
-	"IoTSecurityPolicy_TLS12_1_2_2022_10",
-	"IoTSecurityPolicy_TLS12_1_0_2016_01",
-	"IoTSecurityPolicy_TLS12_1_0_2015_01",
-	"IoTSecurityPolicy_TLS13_1_2_2022_01",
-}
+// AWS's TLS policies (device-gateway.md, section 2.1).
+const (
+	TLS13From12 = "IoTSecurityPolicy_TLS13_1_2_2022_10" // of new domains
+	TLS13       = "IoTSecurityPolicy_TLS13_1_3_2022_10"
+	TLS12       = "IoTSecurityPolicy_TLS12_1_2_2022_10"
+	TLS12From10 = "IoTSecurityPolicy_TLS12_1_0_2016_01"
+	TLS12Old    = "IoTSecurityPolicy_TLS12_1_0_2015_01"
+	TLS13FIPS   = "IoTSecurityPolicy_TLS13_1_2_2022_01"
+)
+
+var tlsPolicies = []string{TLS13From12, TLS13, TLS12, TLS12From10, TLS12Old, TLS13FIPS}
 
 // protocols gives which application protocols go with which authentication
 // (device-gateway.md, section 1.1).
 var protocols = map[string][]string{
-	byDefault:          {byDefault},
-	"AWS_X509":         {"SECURE_MQTT", "HTTPS"},
-	"CUSTOM_AUTH_X509": {"SECURE_MQTT", "HTTPS"},
-	"AWS_SIGV4":        {"MQTT_WSS", "HTTPS"},
-	"CUSTOM_AUTH":      {"SECURE_MQTT", "MQTT_WSS", "HTTPS"},
+	ByDefault:  {ByDefault},
+	X509:       {SecureMQTT, HTTPS},
+	CustomX509: {SecureMQTT, HTTPS},
+	SigV4:      {WebSocket, HTTPS},
+	Custom:     {SecureMQTT, WebSocket, HTTPS},
 }
 
 // hostForm is a host name of at least two labels (RFC 1123, section 2.1), in

@@ -93,6 +93,11 @@ func (s *Server) createDomain(ctx context.Context, c *Call, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.Domains != nil {
+		if err := s.cfg.Domains.Available(c.Tenant, in.DomainName); err != nil {
+			return nil, err
+		}
+	}
 	var d *access.Domain
 	err = s.cfg.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		d = &access.Domain{
@@ -113,8 +118,15 @@ type serverCertificate struct {
 	Status string `json:"serverCertificateStatus"`
 }
 
-// describeDomain gives a configuration without a host name of its own the
-// tenant's endpoint, which serves it.
+// domainName is the host name of a configuration: its own, or the one that the
+// server made for it.
+func (s *Server) domainName(t arn.Tenant, d *access.Domain) string {
+	if s.cfg.Domains == nil {
+		return cmp.Or(d.DomainName, s.cfg.Endpoint(t))
+	}
+	return s.cfg.Domains.DomainName(t, d)
+}
+
 func (s *Server) describeDomain(ctx context.Context, c *Call, in *domainName) (any, error) {
 	var d *access.Domain
 	err := s.view(ctx, func(ctx context.Context, tx store.Tx) (err error) {
@@ -138,7 +150,7 @@ func (s *Server) describeDomain(ctx context.Context, c *Call, in *domainName) (a
 		Type          string              `json:"domainType"`
 		StatusChanged seconds             `json:"lastStatusChangeDate,omitzero"`
 	}{
-		namedDomain(c.Tenant, d), membersOfDomain(d), cmp.Or(d.DomainName, s.cfg.Endpoint(c.Tenant)),
+		namedDomain(c.Tenant, d), membersOfDomain(d), s.domainName(c.Tenant, d),
 		certificates, d.Status, d.Service, d.Type(), seconds{d.StatusChanged},
 	}, nil
 }
@@ -164,7 +176,7 @@ func (s *Server) updateDomain(ctx context.Context, c *Call, in *struct {
 
 func (s *Server) deleteDomain(ctx context.Context, c *Call, in *domainName) (any, error) {
 	return s.update(ctx, func(ctx context.Context, tx store.Tx) error {
-		return access.DeleteDomain(ctx, tx, c.Tenant, in.Name)
+		return access.DeleteDomain(ctx, tx, c.Tenant, in.Name, s.cfg.Now())
 	})
 }
 

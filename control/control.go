@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/control/internal/model"
@@ -55,6 +56,16 @@ type Bulk interface {
 	Link(ctx context.Context, t arn.Tenant, report string) (string, error)
 }
 
+// Domains knows which host name leads where.
+type Domains interface {
+	// DomainName is the host name of a configuration; one without a name of its
+	// own gets one of the server's.
+	DomainName(t arn.Tenant, d *access.Domain) string
+	// Available says why a tenant may not have a host name, if so: it is one of
+	// the server's own, or another tenant's. The empty name is available.
+	Available(t arn.Tenant, host string) error
+}
+
 // Config is what a Server needs.
 type Config struct {
 	DB     store.DB
@@ -63,6 +74,9 @@ type Config struct {
 	Bulk   Bulk // nil: tasks are only written down
 	// Authorizers judge for TestInvokeAuthorizer; nil: it is not there.
 	Authorizers Authorizers
+	// Domains knows the names by which devices reach the gateway. Nil: domain
+	// configurations are only written down.
+	Domains Domains
 	// Endpoint gives the host name by which a tenant's devices reach the
 	// gateway: what DescribeEndpoint answers. It never changes for a tenant.
 	Endpoint func(arn.Tenant) string

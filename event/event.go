@@ -31,6 +31,7 @@ const (
 	TemplateChanged    Kind = "template.changed"    // template name
 	RuleChanged        Kind = "rule.changed"        // topic rule name
 	FunctionChanged    Kind = "function.changed"    // function name
+	DomainChanged      Kind = "domain.changed"      // domain configuration name; its status, or Deleted
 	TenantChanged      Kind = "tenant.changed"      // account; made, changed, disabled or enabled
 	KeyChanged         Kind = "key.changed"         // access key id; disabled, or empty: it was made
 )

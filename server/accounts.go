@@ -175,7 +175,7 @@ func (s *Server) updateAccount(ctx context.Context, c *control.Call) (any, error
 // learn reads the tenants again, so that a new one's name is served before the
 // caller hears of it. If that fails, the change's event does it.
 func (s *Server) learn(ctx context.Context) {
-	if err := s.hosts.load(ctx); err != nil {
+	if err := s.hosts.noted(ctx); err != nil {
 		s.cfg.Log.WarnContext(ctx, "tenants were not read again", slog.Any("err", err))
 	}
 }

@@ -10,7 +10,7 @@ import (
 // openControl makes the control plane and adds Slipway's own operations.
 func (s *Server) openControl(context.Context) (err error) {
 	s.control, err = control.New(control.Config{
-		DB: s.db, Keys: s.seal, Issuer: s.issuer, Bulk: taskWorker{s.bulk, s}, Authorizers: s.authorize, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied, Deliver: s.deliver,
+		DB: s.db, Keys: s.seal, Issuer: s.issuer, Bulk: taskWorker{s.bulk, s}, Authorizers: s.authorize, Domains: s.hosts, Endpoint: s.hosts.Endpoint, Denied: s.trail.Denied, Deliver: s.deliver,
 		Hosts: s.hosts.Machine(), Dev: s.cfg.Dev, Profile: s.cfg.Profile, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	})
 	if err != nil {

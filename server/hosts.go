@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -12,9 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/ca"
-	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
@@ -22,7 +23,8 @@ import (
 
 // hosts says which name belongs to which tenant, and what the server shows
 // under it (DESIGN.md, decision 14). The default tenant is reached under every
-// configured and bound name, another one as ACCOUNT.REGION.HOST.
+// configured and bound name, another one as ACCOUNT.REGION.HOST; both also under
+// the names of their domain configurations.
 type hosts struct {
 	ca  *ca.CA
 	db  store.DB
@@ -35,13 +37,29 @@ type hosts struct {
 	base    []string // configured, first first
 	bound   []string // addresses that were bound
 	tenants []arn.Tenant
-	profile map[arn.Tenant]tenants.Profile // of those that have one of their own
-	names   map[string]arn.Tenant
-	shown   map[arn.Tenant]*tls.Certificate
+	profile map[arn.Tenant]tenants.Profile  // of those that have one of their own
+	domains map[arn.Tenant][]*access.Domain // of every tenant, also one that is switched off; written by load alone
+	names   map[string]place
+	shown   map[string]*tls.Certificate // by place.key
 }
 
+// A place is what a name leads to.
+type place struct {
+	tenant arn.Tenant
+	domain *access.Domain // the configuration that says how; nil: one that nobody made or changed
+	alone  string         // the name, if it has a certificate to itself; else it shares its tenant's
+}
+
+// open says whether devices may come in by the name.
+func (p place) open() bool {
+	return p.domain == nil || p.domain.Status == access.Enabled && p.domain.Service == access.Data
+}
+
+// key names the certificate.
+func (p place) key() string { return cmp.Or(p.alone, p.tenant.String()) }
+
 func newHosts(authority *ca.CA, db store.DB, configured []string, now func() time.Time) *hosts {
-	h := &hosts{ca: authority, db: db, now: now, shown: map[arn.Tenant]*tls.Certificate{}}
+	h := &hosts{ca: authority, db: db, now: now, shown: map[string]*tls.Certificate{}}
 	for _, name := range configured {
 		h.base = append(h.base, canonical(name))
 	}
@@ -62,40 +80,66 @@ func isAddress(name string) bool {
 	return err == nil
 }
 
-// load reads the tenants; it is called again when one was made or switched off.
+// noted reads the tenants again, of whom one was made or changed.
+func (h *hosts) noted(ctx context.Context) error {
+	return h.reload(ctx, func(arn.Tenant) bool { return false })
+}
+
+// load reads the tenants and all their domain configurations.
 func (h *hosts) load(ctx context.Context) error {
+	return h.reload(ctx, func(arn.Tenant) bool { return true })
+}
+
+// reload reads the tenants again, and the domain configurations of those that
+// are new or concerned.
+func (h *hosts) reload(ctx context.Context, concerned func(arn.Tenant) bool) error {
 	h.loading.Lock()
 	defer h.loading.Unlock()
 	var found []arn.Tenant
 	var own map[arn.Tenant]tenants.Profile
+	var domains map[arn.Tenant][]*access.Domain
 	err := h.db.View(ctx, func(ctx context.Context, tx store.Tx) error {
-		found, own = nil, map[arn.Tenant]tenants.Profile{}
-		for page := (ref.Page{Limit: 500}); ; {
-			records, next, err := tx.ListTenants(ctx, page)
-			if err != nil {
-				return err
+		found, own, domains = nil, map[arn.Tenant]tenants.Profile{}, map[arn.Tenant][]*access.Domain{}
+		return everyTenant(ctx, tx, func(r *tenants.Record) (err error) {
+			if !r.Disabled {
+				found = append(found, r.Tenant)
 			}
-			for _, r := range records {
-				if !r.Disabled {
-					found = append(found, r.Tenant)
-				}
-				if r.Settings.Profile != "" {
-					own[r.Tenant] = r.Settings.Profile
-				}
+			if r.Settings.Profile != "" {
+				own[r.Tenant] = r.Settings.Profile
 			}
-			if page.After = next; next == "" {
-				return nil
+			known, ok := h.domains[r.Tenant]
+			if !ok || concerned(r.Tenant) {
+				known, err = access.Placed(ctx, tx, r.Tenant)
 			}
-		}
+			domains[r.Tenant] = known
+			return err
+		})
 	})
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tenants, h.profile = found, own
+	h.tenants, h.profile, h.domains = found, own, domains
 	h.index()
 	return nil
+}
+
+func everyTenant(ctx context.Context, tx store.Tx, f func(*tenants.Record) error) error {
+	for page := (ref.Page{Limit: 500}); ; {
+		records, next, err := tx.ListTenants(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		if page.After = next; next == "" {
+			return nil
+		}
+	}
 }
 
 // bind adds the address of a listener: one address, or for a wildcard every
@@ -132,13 +176,23 @@ func localAddresses() (out []netip.Addr) {
 	return out
 }
 
-// index makes the table of names; mu is held.
+// index makes the table of names; mu is held. The server's own names come
+// first, then domain configurations by age, so that no later one takes a name.
 func (h *hosts) index() {
-	h.names = map[string]arn.Tenant{}
-	h.shown = map[arn.Tenant]*tls.Certificate{}
+	h.names = map[string]place{}
+	h.shown = map[string]*tls.Certificate{}
+	var more []place
 	for _, t := range h.tenants {
+		standing, made := h.configured(t)
 		for _, name := range h.namesOf(t) {
-			h.names[name] = t
+			h.names[name] = place{tenant: t, domain: standing}
+		}
+		more = append(more, made...)
+	}
+	slices.SortStableFunc(more, func(a, b place) int { return a.domain.Created.Compare(b.domain.Created) })
+	for _, p := range more {
+		if _, taken := h.names[p.alone]; !taken {
+			h.names[p.alone] = p
 		}
 	}
 }
@@ -183,19 +237,26 @@ func (h *hosts) Machine() []string {
 
 // Tenant gives the tenant that a server name belongs to.
 func (h *hosts) Tenant(name string) (arn.Tenant, bool) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	t, ok := h.names[canonical(name)]
-	return t, ok
+	p, ok := h.place(name)
+	return p.tenant, ok && p.open()
 }
 
-// Known lists all names.
+func (h *hosts) place(name string) (place, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	p, ok := h.names[canonical(name)]
+	return p, ok
+}
+
+// Known lists all names by which devices may come in.
 func (h *hosts) Known() []string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	out := make([]string, 0, len(h.names))
-	for n := range h.names {
-		out = append(out, n)
+	for n, p := range h.names {
+		if p.open() {
+			out = append(out, n)
+		}
 	}
 	sort.Strings(out)
 	return out
@@ -227,72 +288,8 @@ func (h *hosts) Reserved(name string) bool {
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if slices.Contains(h.bound, name) { // also while no tenant goes by it
+	if p := h.names[name]; p.alone != "" || slices.Contains(h.bound, name) { // also while no tenant goes by it
 		return true
 	}
 	return slices.ContainsFunc(h.base, func(b string) bool { return name == b || strings.HasSuffix(name, "."+b) })
 }
-
-// renewBefore is how long before its end a server certificate is made anew.
-const renewBefore = 30 * 24 * time.Hour
-
-// Certificate gives what the server shows under a name; without a name, what
-// the default tenant's devices see. It is made when first asked for, and anew
-// in time; one that is still good is shown if that fails.
-func (h *hosts) Certificate(name string) (*tls.Certificate, error) {
-	t, known := h.Tenant(name)
-	if !known {
-		t = arn.Default
-	}
-	h.mu.RLock()
-	c := h.shown[t]
-	h.mu.RUnlock()
-	if c != nil && !h.due(c) {
-		return c, nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c = h.shown[t]; c != nil && !h.due(c) { // another connection was faster
-		return c, nil
-	}
-	fresh, err := h.ca.ServerCertificate(h.namesOf(t))
-	switch {
-	case err == nil:
-		h.shown[t] = fresh
-		return fresh, nil
-	case c != nil && h.now().Before(c.Leaf.NotAfter):
-		return c, nil
-	}
-	return nil, err
-}
-
-// due says whether a certificate should be made anew: a month before its end,
-// or in the last third of a life that its authority's end cut short.
-func (h *hosts) due(c *tls.Certificate) bool {
-	life := c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)
-	return c.Leaf.NotAfter.Sub(h.now()) < min(renewBefore, life/3)
-}
-
-// follow reads the tenants again when they changed. If that fails, repair does
-// it later.
-func (h *hosts) follow(ctx context.Context, e event.Event) error {
-	if e.Kind != event.TenantChanged {
-		return nil
-	}
-	h.stale.Store(true)
-	return h.repair(ctx)
-}
-
-// repair reads the tenants if an earlier try failed.
-func (h *hosts) repair(ctx context.Context) error {
-	if h.repaired() {
-		return nil
-	}
-	if err := h.load(ctx); err != nil {
-		return err
-	}
-	h.stale.Store(false)
-	return nil
-}
-
-func (h *hosts) repaired() bool { return !h.stale.Load() }

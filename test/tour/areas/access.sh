@@ -119,12 +119,14 @@ take arn domainConfigurationArn
 refuse ResourceAlreadyExistsException "access-a" create-domain-configuration --domain-configuration-name access-a --service-type JOBS
 refuse InvalidRequestException "is not a fully qualified host name" create-domain-configuration --domain-configuration-name access-b \
   --domain-name nowhere --server-certificate-arns arn:aws:acm:us-east-1:000000000000:certificate/1
+refuse InvalidRequestException "is a name of this server itself" create-domain-configuration --domain-configuration-name access-b \
+  --domain-name "mine.$host" --server-certificate-arns arn:aws:acm:us-east-1:000000000000:certificate/1
 ok create-domain-configuration --domain-configuration-name access-b --domain-name devices.example.com \
   --server-certificate-arns arn:aws:acm:us-east-1:000000000000:certificate/1
 
 ok describe-domain-configuration --domain-configuration-name access-a
 is '[domainConfigurationName,domainConfigurationArn,domainConfigurationStatus,serviceType,domainType,domainName]' \
-  "[\"access-a\",\"$arn\",\"ENABLED\",\"DATA\",\"AWS_MANAGED\",\"$host\"]"
+  "[\"access-a\",\"$arn\",\"ENABLED\",\"DATA\",\"AWS_MANAGED\",\"${arn##*/}.$host\"]"
 is 'type(lastStatusChangeDate)' number
 ok describe-domain-configuration --domain-configuration-name access-b
 is '[domainName,domainType,serverCertificates]' \
