@@ -78,6 +78,7 @@ func (s *session) settle(p *mqtt.Connect) {
 	s.reasons = s.version == mqtt.V5 && p.Properties.RequestProblemInfo.Or(true)
 	s.window = min(int(p.Properties.ReceiveMaximum.Or(maxInflight)), maxInflight)
 	s.maxPacket = int(p.Properties.MaximumPacketSize.Or(0))
+	s.aliasMax = min(int(p.Properties.TopicAliasMaximum.Or(0)), maxAliases)
 	s.keepAlive = time.Duration(p.KeepAlive) * time.Second
 	switch {
 	case s.keepAlive == 0 || s.keepAlive > maxKeepAlive:
@@ -107,6 +108,9 @@ func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	}
 	if s.maxPacket > 0 && s.maxPacket < minClientPacket {
 		return mqtt.UnspecifiedError, fmt.Sprintf("CONNECT says that the device takes packets of at most %d bytes (Maximum Packet Size); at least %d are needed.", s.maxPacket, minClientPacket)
+	}
+	if n := userBytes(&p.Properties); n > maxUser {
+		return mqtt.QuotaExceeded, fmt.Sprintf("CONNECT has user properties of %d bytes; at most %d are allowed.", n, maxUser)
 	}
 	if p.Properties.AuthMethod.IsSet() { // MQTT 5.0, 4.12
 		return mqtt.NotAuthorized, "CONNECT names an authentication method; enhanced authentication is not supported."

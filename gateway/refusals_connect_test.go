@@ -188,6 +188,7 @@ var connectCauses = []cause{
 	{"a client id that begins with $", 0, connects(withDevice, "$GEN/1")},
 	{"a client id of 129 bytes", 0, connects(withDevice, strings.Repeat("x", 129))},
 	{"a maximum packet size of 100 bytes", mqtt.V5, connects(withDevice, "small", maxPacket(100))},
+	{"user properties of more than 8 KiB in CONNECT", mqtt.V5, connects(withDevice, "wordy", func(p *mqtt.Connect) { p.Properties.User = manyWords() })},
 	{"an authentication method", mqtt.V5, connects(withDevice, "auth", func(p *mqtt.Connect) { p.Properties.AuthMethod = mqtt.Some("SCRAM-SHA-1") })},
 	{"a certificate that nobody registered", 0, connects(foreign, "lock-0")},
 	{"a certificate that nobody registered, and no server name", 0, connectsAs("", foreign)},

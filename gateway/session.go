@@ -45,6 +45,7 @@ type session struct {
 	reasons   bool // the device wants reason strings
 	window    int  // QoS 1 messages it takes unacknowledged
 	maxPacket int  // bytes it takes; 0: any
+	aliasMax  int  // topic aliases it takes
 	keepAlive time.Duration
 	pace      *pace // nil: no rate quota holds
 
