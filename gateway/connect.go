@@ -202,25 +202,6 @@ func (s *session) mayConnect() string {
 	return s.rights.Load().decide("iot:Connect", resource)
 }
 
-// mayWill checks the will's topic at CONNECT, as AWS does. Wills are not
-// published yet.
-func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
-	if w.QoS == 2 {
-		return mqtt.QoSNotSupported, "The will asks for QoS 2, which is not supported; use QoS 0 or 1."
-	}
-	actions := []string{"iot:Publish"}
-	if w.Retain {
-		actions = append(actions, "iot:RetainPublish")
-	}
-	for _, a := range actions {
-		resource := policy.TopicARN(s.tenant, w.Topic)
-		if why := s.rights.Load().decide(a, resource); why != "" {
-			return mqtt.NotAuthorized, "The will may not be published. " + why
-		}
-	}
-	return 0, ""
-}
-
 // enter takes the client id and answers CONNACK.
 func (s *session) enter(p *mqtt.Connect) string {
 	old, refused := s.g.hub.claim(s)
@@ -232,6 +213,9 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if old != nil {
 		s.takeOver(old)
 	}
+	if err := s.keepWill(p.Will, false, 0); err != nil {
+		return s.refuseFor("will", err)
+	}
 	s.who()
 	s.rec.Step("connect", fmt.Sprintf("%s, client id %s, accepted.", s.version, s.clientID))
 	s.passed = true
@@ -240,7 +224,6 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
-	s.keepWill(p.Will, false)
 	s.welcome(s.connack(p))
 	s.tellConnected()
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("principal", s.name()))

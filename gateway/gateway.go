@@ -95,13 +95,14 @@ type Config struct {
 // Gateway serves devices.
 type Gateway struct {
 	Config
-	hub    *hub
-	topics *topics
-	recent *recent
-	door   *door
-	lives  lives
-	turns  turns
-	paces  paces
+	hub     *hub
+	topics  *topics
+	recent  *recent
+	door    *door
+	lives   lives
+	waiting waiting
+	turns   turns
+	paces   paces
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc

@@ -206,6 +206,8 @@ var connectCauses = []cause{
 	}},
 	{"a policy that denies", 0, connects(under(allowAll, denyConnect), "lock-0")},
 	{"a will of QoS 2", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "w", QoS: 2}))},
+	{"a will on a reserved topic", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "$aws/events/presence/connected/me"}))},
+	{"a will whose topic has too many levels", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "1/2/3/4/5/6/7/8/9"}))},
 	{"a will that may not be published", 0, connects(under(onlyConnect), "will", will(mqtt.Will{Topic: "w", QoS: 1}))},
 	{"a claim with the client id of a provisioned device", 0, func(x *scene, v mqtt.Version) (string, string) {
 		holder := x.online(x.cert, "lock-0", v)
