@@ -92,7 +92,7 @@ func (c *bulkStart) body(ctx context.Context, p *plane) (string, error) {
 		return string(text), nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
-		return "", err
+		return "", notGiven("--template", c.Template, err)
 	}
 	var t struct{ TemplateBody string }
 	err = p.get(ctx, api.Path("provisioning-templates", c.Template), &t)
@@ -109,7 +109,7 @@ var unusual = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
 func (c *bulkStart) upload(ctx context.Context, p *plane) (lines int, err error) {
 	f, err := os.Open(c.File)
 	if err != nil {
-		return 0, err
+		return 0, notGiven("<file>", c.File, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()

@@ -119,7 +119,7 @@ func (c *claimNew) Run(ctx context.Context, s streams) error {
 // room makes the folder and sees to it that no earlier claim is lost.
 func (c *claimNew) room() error {
 	if err := os.MkdirAll(c.Out, 0o700); err != nil {
-		return err
+		return notGiven("--out", c.Out, err)
 	}
 	for _, name := range []string{claimCertFile, claimKeyFile} {
 		path := filepath.Join(c.Out, name)

@@ -1,14 +1,33 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/slipway-iot/slipway/wire/strict"
 )
+
+// A configFlag names the file of settings.
+type configFlag string
+
+// BeforeResolve has the file give other flags their values.
+func (configFlag) BeforeResolve(k *kong.Kong, ctx *kong.Context, at *kong.Path) error {
+	name := string(ctx.FlagValue(at.Flag).(configFlag))
+	r, err := k.LoadConfig(name)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return notGiven("--config", name, err)
+	}
+	if err == nil {
+		ctx.AddResolver(r)
+	}
+	return err
+}
 
 // settings give serve's flags their values from the file of --config. The
 // command line goes before it, and so does the environment.

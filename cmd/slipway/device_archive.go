@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,8 +45,11 @@ func newArchive(path string, recipients []string) (*archive, error) {
 		return nil, fmt.Errorf("%s is there already: give another --archive", path)
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usageError{fmt.Errorf("--archive %s: there is no folder %s", path, filepath.Dir(path))}
+	}
 	if err != nil {
-		return nil, err
+		return nil, notGiven("--archive", path, err)
 	}
 	sealed, err := age.Encrypt(temp, to...)
 	if err != nil {

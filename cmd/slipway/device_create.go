@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -160,9 +159,9 @@ func (c *deviceCreate) policyDocuments() (map[string]string, error) {
 	if c.PolicyDocument == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(c.PolicyDocument)
+	text, err := readGiven("--policy-document", c.PolicyDocument)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--policy-document: %w", err)}
+		return nil, err
 	}
 	return map[string]string{c.Policy[0]: string(text)}, nil
 }

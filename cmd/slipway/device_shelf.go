@@ -39,7 +39,7 @@ func (c *deviceCreate) shelf() (shelf, error) {
 		return newArchive(c.Archive, c.Recipient)
 	}
 	if err := os.MkdirAll(c.Out, 0o700); err != nil {
-		return nil, err
+		return nil, notGiven("--out", c.Out, err)
 	}
 	return &folders{dir: c.Out}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -31,12 +32,16 @@ func (c *deviceCreate) like(name string) wantedDevice {
 func (c *deviceCreate) fromFile() ([]wantedDevice, error) {
 	f, err := os.Open(c.From)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--from: %w", err)}
+		return nil, notGiven("--from", c.From, err)
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
 	r.TrimLeadingSpace = true
 	head, err := r.Read()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return nil, notGiven("--from", c.From, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: the first line has to name the columns, such as name,type,policy: %w", c.From, err)
 	}

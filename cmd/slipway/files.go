@@ -11,12 +11,38 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 )
 
-// readInput reads a file, or standard input for "-".
-func readInput(s streams, name string) ([]byte, error) {
+// readInput reads the file that a flag or an argument names, or standard input
+// for "-".
+func readInput(s streams, flag, name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(s.in)
 	}
-	return os.ReadFile(name)
+	return readGiven(flag, name)
+}
+
+// readGiven reads the file that a flag or an argument names.
+func readGiven(flag, name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, notGiven(flag, name, err)
+	}
+	return text, nil
+}
+
+// notGiven is the fault of a command line that names a file or a folder which
+// cannot be used.
+func notGiven(flag, name string, err error) error {
+	var path *fs.PathError
+	why := err.Error()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		why = "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		why = "this user has no permission for it"
+	case errors.As(err, &path): // without its verb, and the name once more
+		why = path.Err.Error()
+	}
+	return usageError{fmt.Errorf("%s %s: %s", flag, name, why)}
 }
 
 // inFile is an error about what a file holds: the command line was right.

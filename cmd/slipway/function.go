@@ -78,7 +78,7 @@ func (c *functionAdd) list(f *functions.Spec) (err error) {
 		f.Path, err = filepath.Abs(c.Allowlist)
 		return err
 	}
-	text, err := os.ReadFile(c.Allowlist)
+	text, err := readGiven("--allowlist", c.Allowlist)
 	if err == nil && len(strings.TrimSpace(string(text))) == 0 {
 		err = fmt.Errorf("%s is empty: expected a first line with the name of the column, then a serial on each line", c.Allowlist)
 	}
@@ -255,7 +255,7 @@ func (c *functionTest) payload(s streams) ([]byte, error) {
 		return nil, usageError{errors.New("say what it is asked: --param NAME=VALUE, as for a device, or --payload FILE")}
 	}
 	if c.Payload != "" {
-		return readInput(s, c.Payload)
+		return readInput(s, "--payload", c.Payload)
 	}
 	return json.Marshal(map[string]any{
 		"claimCertificateId": previewCertificate, "certificateId": previewCertificate, "certificatePem": "",

@@ -123,7 +123,7 @@ func (c *keyAdd) secret(s streams) (string, error) {
 	text, from := os.Getenv(c.SecretEnv), "--secret-env: $"+c.SecretEnv
 	if c.SecretFile != "" {
 		from = "--secret-file " + c.SecretFile
-		raw, err := readInput(s, c.SecretFile)
+		raw, err := readInput(s, "--secret-file", c.SecretFile)
 		if err != nil {
 			return "", err
 		}

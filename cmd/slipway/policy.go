@@ -27,7 +27,7 @@ type policyCheck struct {
 
 // Run judges it.
 func (c *policyCheck) Run(_ context.Context, s streams) error {
-	text, err := readInput(s, c.File)
+	text, err := readInput(s, "<file>", c.File)
 	if err != nil {
 		return err
 	}

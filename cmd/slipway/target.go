@@ -71,11 +71,10 @@ func (t *target) remote(endpoint, from string) (*plane, error) {
 		Endpoint: endpoint, Region: t.remoteRegion(endpoint, settings["region"]),
 		AccessKeyID: id, Secret: secret, SessionToken: token,
 	}
-	roots := t.RootCA
-	if roots == "" {
-		roots = os.Getenv("AWS_CA_BUNDLE")
+	if roots := os.Getenv("AWS_CA_BUNDLE"); t.RootCA == "" && roots != "" {
+		return newPlane(c, from, "$AWS_CA_BUNDLE", roots)
 	}
-	return newPlane(c, from, roots)
+	return newPlane(c, from, "--root-ca", t.RootCA)
 }
 
 var awsHost = regexp.MustCompile(`^https://iot(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.`)
@@ -103,27 +102,27 @@ func (t *target) local(data, from string) (*plane, error) {
 	if c.Region == "" {
 		c.Region = defaultRegion
 	}
-	roots := t.RootCA
+	flag, roots := "--root-ca", t.RootCA
 	if roots == "" {
-		roots = e.RootCA
+		flag, roots = "the server's root", e.RootCA
 	}
-	p, err := newPlane(c, from, roots)
+	p, err := newPlane(c, from, flag, roots)
 	if err == nil {
 		p.running = e
 	}
 	return p, err
 }
 
-// newPlane reads the roots, if there is a file of them.
-func newPlane(c *api.Client, from, roots string) (*plane, error) {
+// newPlane reads the roots, if there is a file of them; flag says who named it.
+func newPlane(c *api.Client, from, flag, roots string) (*plane, error) {
 	if roots != "" {
-		pem, err := os.ReadFile(roots)
+		pem, err := readGiven(flag, roots)
 		if err != nil {
-			return nil, fmt.Errorf("the root certificates cannot be read: %w", err)
+			return nil, err
 		}
 		c.Roots = x509.NewCertPool()
 		if !c.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", roots)
+			return nil, usageError{fmt.Errorf("%s %s: it holds no certificate in PEM", flag, roots)}
 		}
 	}
 	return &plane{client: c, from: from}, nil

@@ -61,7 +61,7 @@ func (c *templateApply) Run(ctx context.Context, s streams) error {
 
 // wanted reads the file and lays the flags over it.
 func (c *templateApply) wanted(s streams) (templates.File, error) {
-	data, err := readInput(s, c.File)
+	data, err := readInput(s, "<file>", c.File)
 	if err != nil {
 		return templates.File{}, err
 	}

@@ -22,7 +22,7 @@ type templateDiff struct {
 // Run prints what apply would change: lines with - are the server's, lines
 // with + the file's.
 func (c *templateDiff) Run(ctx context.Context, s streams) error {
-	data, err := readInput(s, c.File)
+	data, err := readInput(s, "<file>", c.File)
 	if err != nil {
 		return err
 	}

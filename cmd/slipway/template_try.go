@@ -33,7 +33,7 @@ type preview struct {
 func (c *templateTest) Run(ctx context.Context, s streams) error {
 	body := ""
 	if c.Body != "" {
-		data, err := readInput(s, c.Body)
+		data, err := readInput(s, "--body", c.Body)
 		if err != nil {
 			return err
 		}
