@@ -2,21 +2,22 @@
 // reads a file of one device a line from a bucket, registers each through
 // package provision, and leaves two reports.
 //
-// A line is one transaction. What became of it is remembered in that same
-// transaction, under the line's number; so a server that was killed finds, when
-// it goes on, every line either done and remembered or not begun, and does none
-// twice. At the end the reports are written from what is remembered, the task
-// is marked as ended, and only then what is remembered is forgotten:
+// Lines are done some at a time, and what became of each is remembered in the
+// transaction that wrote it, under the line's number; so a server that was
+// killed finds, when it goes on, every line either done and remembered or not
+// begun, and does none twice. A line that fails does not undo its neighbours. At
+// the end the reports are written from what is remembered, the task is marked as
+// ended, and only then what is remembered is forgotten:
 //
 //	take     the oldest task of an account becomes this server's    one write transaction
-//	lines    read, and for each that is not remembered:             Register
-//	           done: everything and the line's answer               one write transaction
-//	           refused: the line's answer alone                     one write transaction
+//	lines    read, and those that are not remembered:               Register
+//	           done: everything and the lines' answers              one write transaction
+//	           refused: the line's answer alone                     with them, or alone
 //	reports  from the remembered answers                            files in a bucket
 //	end      Completed, Failed or Cancelled                         one write transaction
 //	sweep    the remembered answers go                              many write transactions
 //
-// Each step may be repeated. Memory holds as many lines as there are workers,
+// Each step may be repeated. Memory holds a batch of lines for each worker,
 // however long the file is.
 package bulk
 
@@ -52,11 +53,24 @@ type Registered struct {
 	ARNs        map[string]string
 }
 
-// Register registers one thing as an inline template says: package provision.
-// It calls and inside the transaction that writes everything, once more where
-// the store runs that again. hopeful says that the line before went well.
-type Register func(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
-	and func(context.Context, store.Tx, Registered) error) (Registered, error)
+// A Line is what Register is to do, and what became of it.
+type Line struct {
+	Number  int   // in the file, from 1
+	Offset  int64 // of its first byte
+	Params  map[string]string
+	Refused error // why nothing was made; some are refused already
+	Made    Registered
+	Done    bool // the outcome is on disk
+}
+
+// Register registers things as an inline template says, each by itself: package
+// provision. It looks ahead unless it is hopeful, and says whether it did
+// something in vain. After an error lines that are not Done may be tried again.
+type Register func(ctx context.Context, t arn.Tenant, body string, hopeful bool, lines []*Line, join Join) (vain bool, err error)
+
+// A Join writes what became of lines into the transaction that writes them.
+// They come in their order. It may be called again.
+type Join func(ctx context.Context, tx store.Tx, lines []*Line) error
 
 // Config is what a Service needs.
 type Config struct {
@@ -73,7 +87,7 @@ type Config struct {
 	Metrics *metrics.Metrics        // may be nil
 	Log     *slog.Logger
 	Now     func() time.Time
-	Lines   int           // worked on at the same time; 0: eight for each of the processor's threads
+	Workers int           // batches of lines worked on at the same time; 0: two for each of the processor's threads
 	Beat    time.Duration // between two notes of progress; 0: a second
 	Pause   time.Duration // before a task that broke off is tried again; 0: two seconds
 }
@@ -82,18 +96,18 @@ type Config struct {
 type Service struct {
 	Config
 	wake  chan struct{}
-	slots chan struct{} // one for each line at work, of whatever account
+	slots chan struct{} // one for each batch at work, of whatever account
 
 	mu      sync.Mutex
 	at      map[arn.Tenant]bool // accounts that somebody works for
 	stumble map[string]int      // how often a task broke off in a row, by id
 }
 
-// New makes a Service. A line waits for disks more than for processors, and
-// lines that wait together share a commit: hence eight to a thread.
+// New makes a Service. While one batch waits for the disk another one is
+// signed: hence two to a thread.
 func New(c Config) *Service {
-	if c.Lines == 0 {
-		c.Lines = 8 * runtime.GOMAXPROCS(0)
+	if c.Workers == 0 {
+		c.Workers = 2 * runtime.GOMAXPROCS(0)
 	}
 	if c.Beat == 0 {
 		c.Beat = time.Second
@@ -101,7 +115,7 @@ func New(c Config) *Service {
 	if c.Pause == 0 {
 		c.Pause = 2 * time.Second
 	}
-	return &Service{Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, c.Lines),
+	return &Service{Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, c.Workers),
 		at: map[arn.Tenant]bool{}, stumble: map[string]int{}}
 }
 

@@ -34,7 +34,7 @@ type job struct {
 	mu            sync.Mutex
 	done, refused int   // lines
 	read          int64 // bytes of those lines
-	failing       bool  // the line that ended last was refused
+	hopeful       bool  // nothing was done in vain the last time
 }
 
 // errStopped says that somebody asked the task to stop.
@@ -71,7 +71,8 @@ func (s *Service) stumbles(id string) bool {
 }
 
 // lines works through the file. One goroutine reads, and passes on what is not
-// remembered; as many as there are slots register; one notes progress.
+// remembered, some lines at a time; as many as there are slots register; one
+// notes progress.
 func (j *job) lines(ctx context.Context) error {
 	if j.task.Status == tasks.Cancelling {
 		return errStopped
@@ -87,13 +88,13 @@ func (j *job) lines(ctx context.Context) error {
 	group.Go(func() error {
 		defer close(over)
 		workers, ctx := errgroup.WithContext(ctx)
-		lines := make(chan line)
+		batches := make(chan []line)
 		workers.Go(func() error {
-			defer close(lines)
-			return j.feed(ctx, file, lines)
+			defer close(batches)
+			return j.feed(ctx, file, batches)
 		})
 		for range cap(j.slots) {
-			workers.Go(func() error { return j.each(ctx, lines) })
+			workers.Go(func() error { return j.each(ctx, batches) })
 		}
 		return workers.Wait()
 	})
@@ -137,13 +138,34 @@ func (s *Service) open(ctx context.Context, t arn.Tenant, bucket, key string) (i
 	return file, o, err
 }
 
-// feed reads the file, and hands on each line that is not remembered.
-func (j *job) feed(ctx context.Context, file io.Reader, lines chan<- line) error {
+// A batch is done in one transaction: so many lines, or fewer when they are
+// long.
+const (
+	batchLines = 64
+	batchBytes = 256 << 10
+)
+
+// feed reads the file, and hands on the lines that are not remembered.
+func (j *job) feed(ctx context.Context, file io.Reader, batches chan<- []line) error {
 	remembered := &memory{db: j.DB, tenant: j.t, task: j.task.ID}
+	var batch []line
+	size := 0
+	hand := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		select {
+		case batches <- batch:
+			batch, size = nil, 0
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	for r := newReader(file); ; {
 		l, err := r.next()
 		if err == io.EOF {
-			return nil
+			break
 		}
 		if err != nil {
 			return fault.Wrap(fault.Unavailable, err, "The file %s cannot be read to its end.", j.task.Key)
@@ -152,31 +174,36 @@ func (j *job) feed(ctx context.Context, file io.Reader, lines chan<- line) error
 		if err != nil {
 			return err
 		}
-		if a != nil {
+		if a != nil { // a batch has no such line in its middle: see answers
+			if err := hand(); err != nil {
+				return err
+			}
 			j.count(l, a.Code == "")
 			continue
 		}
-		select {
-		case lines <- l:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		batch, size = append(batch, l), size+len(l.text)
+		if len(batch) == batchLines || size >= batchBytes {
+			if err := hand(); err != nil {
+				return err
+			}
 		}
 	}
+	return hand()
 }
 
-// each registers lines until there are no more. A slot is held for a line, so
-// that the tasks of many accounts together take no more than one alone.
-func (j *job) each(ctx context.Context, lines <-chan line) error {
-	for l := range lines {
+// each registers batches until there are no more. A slot is held for a batch,
+// so that the tasks of many accounts together take no more than one alone.
+func (j *job) each(ctx context.Context, batches <-chan []line) error {
+	for batch := range batches {
 		select {
 		case j.slots <- struct{}{}:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		err := j.one(context.WithoutCancel(ctx), l)
+		err := j.some(context.WithoutCancel(ctx), batch)
 		<-j.slots
 		if err != nil {
-			return fmt.Errorf("line %d: %w", l.number, err)
+			return fmt.Errorf("lines %d to %d: %w", batch[0].number, batch[len(batch)-1].number, err)
 		}
 	}
 	return nil
@@ -186,7 +213,6 @@ func (j *job) count(l line, done bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.read += int64(l.bytes)
-	j.failing = !done
 	if done {
 		j.done++
 	} else {
@@ -194,11 +220,17 @@ func (j *job) count(l line, done bool) {
 	}
 }
 
-// hopeful says whether the next line may be expected to go well.
-func (j *job) hopeful() bool {
+// hope says whether the next batch may be expected to go well; learn tells it.
+func (j *job) hope() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.done > 0 && !j.failing
+	return j.hopeful
+}
+
+func (j *job) learn(vain bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.hopeful = !vain
 }
 
 // watch notes progress until the lines are over, and ends them when somebody

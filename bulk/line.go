@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -110,82 +111,115 @@ const (
 	lastPause  = 2 * time.Second
 )
 
-// one does a line, and remembers what became of it. An error is not the
-// line's: nothing of it was done.
-func (j *job) one(ctx context.Context, l line) error {
+// some does a batch of lines, and remembers what became of each. An error is
+// none of theirs; what of them was done is remembered.
+func (j *job) some(ctx context.Context, batch []line) error {
 	began := j.Now()
-	params, err := l.parameters()
-	var made Registered
-	if err == nil {
-		made, err = j.register(ctx, l, params)
+	lines := make([]*Line, len(batch))
+	for i, l := range batch {
+		params, err := l.parameters()
+		lines[i] = &Line{Number: l.number, Offset: l.offset, Params: params, Refused: err}
 	}
-	if fault.Is(err, fault.Unavailable) {
-		return err
-	}
-	if err != nil {
-		if err := j.refuse(ctx, l, err); err != nil {
-			return err
+	err := j.register(ctx, lines)
+	for i, l := range lines {
+		if l.Done {
+			crash.Point("bulk.applied")
+			j.count(batch[i], l.Refused == nil)
+			j.tell(began, l)
 		}
 	}
-	j.count(l, err == nil)
-	j.tell(began, l, params, made, err)
-	return nil
+	return err
 }
 
-// register is the line's one transaction that counts.
-func (j *job) register(ctx context.Context, l line, params map[string]string) (made Registered, err error) {
+// register has lines registered, again where the store did not answer.
+func (j *job) register(ctx context.Context, lines []*Line) error {
+	join := j.remember
 	for wait := firstPause; ; wait *= 2 {
-		made, err = j.Register(ctx, j.t, j.task.Template, params, j.hopeful(), func(ctx context.Context, tx store.Tx, r Registered) error {
-			a := answer{Offset: l.offset, Certificate: r.Certificate, ARNs: r.ARNs}
-			if err := a.put(ctx, tx, j.t, j.task.ID, l.number); err != nil {
-				return err
-			}
-			crash.Point("bulk.applying")
-			return nil
-		})
-		if err == nil {
-			crash.Point("bulk.applied")
-		}
+		left := slices.DeleteFunc(slices.Clone(lines), func(l *Line) bool { return l.Done })
+		vain, err := j.Register(ctx, j.t, j.task.Template, j.hope(), left, join)
+		j.learn(vain || err != nil)
 		if !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Throttled) || wait > lastPause {
-			return made, err
+			return err
 		}
+		join = j.rememberOnce(firstLeft(left))
 		rest(ctx, wait)
 	}
 }
 
-// refuse remembers that a line failed.
-func (j *job) refuse(ctx context.Context, l line, cause error) error {
-	face, text := fault.Show(cause)
-	return j.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
-		a := answer{Offset: l.offset, Code: face.Exception, Message: text}
-		return a.put(ctx, tx, j.t, j.task.ID, l.number)
-	})
+// firstLeft is the number of the first line that is not done.
+func firstLeft(lines []*Line) int {
+	for _, l := range lines {
+		if !l.Done {
+			return l.Number
+		}
+	}
+	return 0
+}
+
+// remember writes what became of lines, in the transaction that does them.
+func (j *job) remember(ctx context.Context, tx store.Tx, lines []*Line) error {
+	if err := answersOf(lines).put(ctx, tx, j.t, j.task.ID); err != nil {
+		return err
+	}
+	for range lines {
+		crash.Point("bulk.applying")
+	}
+	return nil
+}
+
+// errBefore undoes a line that was done after all.
+var errBefore = errors.New("the line was done before")
+
+// rememberOnce is remember after a commit of unknown outcome: it may have been
+// lost on its way to us, not on its way to the disk. What that transaction
+// remembered is found by its first line. Lines that it did are written no
+// second time: they fail here, until one of them comes alone and refused.
+func (j *job) rememberOnce(first int) Join {
+	return func(ctx context.Context, tx store.Tx, lines []*Line) error {
+		before, err := find(ctx, tx, j.t, j.task.ID, first)
+		if err != nil {
+			return err
+		}
+		for _, a := range before {
+			for _, l := range lines {
+				if l.Number != a.Number {
+					continue
+				}
+				if len(lines) > 1 || l.Refused == nil {
+					return errBefore
+				}
+				l.Made, l.Refused = a.outcome()
+				return nil
+			}
+		}
+		return j.remember(ctx, tx, lines)
+	}
 }
 
 // tell leaves an attempt, so that `slipway trace` finds the device by any of
 // its parameters.
-func (j *job) tell(began time.Time, l line, params map[string]string, made Registered, err error) {
+func (j *job) tell(began time.Time, l *Line) {
 	a := &attempts.Attempt{
-		Tenant: j.t, ID: ref.ID(j.t.String(), Door, fmt.Sprint(j.task.ID, "/", l.number), began),
+		Tenant: j.t, ID: ref.ID(j.t.String(), Door, fmt.Sprint(j.task.ID, "/", l.Number), began),
 		Opened: began, Closed: j.Now(), Door: Door, Count: 1,
-		Remote: attempts.Plain(fmt.Sprintf("%s/%s:%d", j.task.Bucket, j.task.Key, l.number), maxKey),
+		Remote: attempts.Plain(fmt.Sprintf("%s/%s:%d", j.task.Bucket, j.task.Key, l.Number), maxKey),
 		Keys:   []string{j.task.ID},
 	}
-	text := fmt.Sprintf("Line %d of %s/%s, task %s.", l.number, j.task.Bucket, j.task.Key, j.task.ID)
+	text := fmt.Sprintf("Line %d of %s/%s, task %s.", l.Number, j.task.Bucket, j.task.Key, j.task.ID)
 	a.Steps = []attempts.Step{{Name: "read", Text: attempts.Plain(text, 512)}}
 	last := attempts.Step{After: a.Closed.Sub(began), Name: "register"}
-	if err != nil {
-		_, said := fault.Show(err)
+	if l.Refused != nil {
+		_, said := fault.Show(l.Refused)
 		a.Outcome, a.Reason = attempts.Refused, attempts.Plain(said, 512)
 		last.Text, last.Refused = a.Reason, true
 	} else {
-		a.Outcome, a.Thing, a.NewCert = attempts.Provisioned, made.Thing, made.Certificate
-		last.Text = attempts.Plain("Registered "+strings.Join(slices.Sorted(maps.Values(made.ARNs)), ", ")+".", 512)
-		a.Keys = append(a.Keys, made.Thing, string(made.Certificate))
+		a.Outcome, a.Thing, a.NewCert = attempts.Provisioned, l.Made.Thing, l.Made.Certificate
+		last.Text = attempts.Plain("Registered "+strings.Join(slices.Sorted(maps.Values(l.Made.ARNs)), ", ")+".", 512)
+		a.Keys = append(a.Keys, l.Made.Thing, string(l.Made.Certificate))
 	}
 	a.Steps = append(a.Steps, last)
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if v := params[name]; len(v) <= maxKey && len(a.Keys) < maxKeys {
+	for _, name := range slices.Sorted(maps.Keys(l.Params)) {
+		if v := l.Params[name]; len(v) <= maxKey && len(a.Keys) < maxKeys {
 			a.Keys = append(a.Keys, v)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -13,17 +12,40 @@ import (
 	"github.com/slipway-iot/slipway/tasks"
 )
 
-// An answer is what became of a line: one document of the store, named by the
-// line's number, for as long as its task is worked on. The certificate's PEM is
-// in its own row already.
+// An answer is what became of a line. The certificate's PEM is in its own row
+// already.
 type answer struct {
+	Number      int               `json:"line"`
 	Offset      int64             `json:"offset"`
 	Certificate arn.CertID        `json:"certificate,omitempty"`
 	ARNs        map[string]string `json:"arns,omitempty"`
 	Code        string            `json:"code,omitempty"` // of a line that failed
 	Message     string            `json:"message,omitempty"`
+}
 
-	number int
+// outcome is what the answer was made of, as far as it holds it.
+func (a *answer) outcome() (made Registered, refused error) {
+	if a.Code != "" {
+		return Registered{}, fault.New(fault.InvalidRequest, "%s", a.Message)
+	}
+	return Registered{Certificate: a.Certificate, ARNs: a.ARNs}, nil
+}
+
+// answers are those of the lines that one transaction wrote, in their order,
+// with no line between them that another one wrote. They are one document of the
+// store, named by the first line, for as long as their task is worked on.
+type answers []*answer
+
+func answersOf(lines []*Line) (all answers) {
+	for _, l := range lines {
+		a := &answer{Number: l.Number, Offset: l.Offset, Certificate: l.Made.Certificate, ARNs: l.Made.ARNs}
+		if l.Refused != nil {
+			face, text := fault.Show(l.Refused)
+			a = &answer{Number: l.Number, Offset: l.Offset, Code: face.Exception, Message: text}
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 // kindOf is the kind of the documents of a task's lines.
@@ -32,16 +54,36 @@ func kindOf(task string) string { return tasks.Document + "-line/" + task }
 // lineName orders as numbers do.
 func lineName(number int) string { return fmt.Sprintf("%012d", number) }
 
-func (a answer) put(ctx context.Context, tx store.Tx, t arn.Tenant, task string, number int) error {
-	body, err := json.Marshal(a)
+func (all answers) put(ctx context.Context, tx store.Tx, t arn.Tenant, task string) error {
+	body, err := json.Marshal(all)
 	if err != nil {
-		return fault.Wrap(fault.Internal, err, "What became of line %d cannot be written.", number)
+		return fault.Wrap(fault.Internal, err, "What became of line %d cannot be written.", all[0].Number)
 	}
-	return tx.PutDocument(ctx, t, kindOf(task), lineName(number), body)
+	return tx.PutDocument(ctx, t, kindOf(task), lineName(all[0].Number), body)
 }
 
-// page is how many answers are read, or forgotten, in one transaction.
-const page = 500
+func readAnswers(body []byte, task string) (all answers, err error) {
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "What became of lines of task %s is damaged.", task)
+	}
+	return all, nil
+}
+
+// find gives the answers that begin with a line; none if no transaction wrote
+// them.
+func find(ctx context.Context, tx store.Tx, t arn.Tenant, task string, first int) (answers, error) {
+	body, err := tx.Document(ctx, t, kindOf(task), lineName(first))
+	if fault.Is(err, fault.Missing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readAnswers(body, task)
+}
+
+// page is how many documents are read, or forgotten, in one transaction.
+const page = 8
 
 // A memory reads the answers of a task in the order of their lines, a page at
 // a time.
@@ -50,12 +92,12 @@ type memory struct {
 	tenant arn.Tenant
 	task   string
 
-	ahead []*answer
+	ahead answers
 	after string
 	ended bool
 }
 
-// next gives the next answer; nil after the last.
+// next shows the next answer; nil after the last.
 func (m *memory) next(ctx context.Context) (*answer, error) {
 	for len(m.ahead) == 0 && !m.ended {
 		if err := m.more(ctx); err != nil {
@@ -65,35 +107,28 @@ func (m *memory) next(ctx context.Context) (*answer, error) {
 	if len(m.ahead) == 0 {
 		return nil, nil
 	}
-	a := m.ahead[0]
-	m.ahead = m.ahead[1:]
-	return a, nil
+	return m.ahead[0], nil
 }
 
 func (m *memory) more(ctx context.Context) error {
 	var (
-		names  []string
 		bodies [][]byte
 		next   string
 	)
 	err := m.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		names, bodies, next, err = tx.ListDocuments(ctx, m.tenant, kindOf(m.task), ref.Page{After: m.after, Limit: page})
+		_, bodies, next, err = tx.ListDocuments(ctx, m.tenant, kindOf(m.task), ref.Page{After: m.after, Limit: page})
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	m.after, m.ended = next, next == ""
-	for i, body := range bodies {
-		a := new(answer)
-		err := json.Unmarshal(body, a)
-		if err == nil {
-			a.number, err = strconv.Atoi(names[i])
-		}
+	for _, body := range bodies {
+		some, err := readAnswers(body, m.task)
 		if err != nil {
-			return fault.Wrap(fault.Internal, err, "What became of a line of task %s is damaged.", m.task)
+			return err
 		}
-		m.ahead = append(m.ahead, a)
+		m.ahead = append(m.ahead, some...)
 	}
 	return nil
 }
@@ -104,15 +139,12 @@ func (m *memory) more(ctx context.Context) error {
 func (m *memory) find(ctx context.Context, number int) (*answer, error) {
 	for {
 		a, err := m.next(ctx)
-		if a == nil || err != nil {
+		if a == nil || err != nil || a.Number > number {
 			return nil, err
 		}
-		if a.number == number {
+		m.ahead = m.ahead[1:]
+		if a.Number == number {
 			return a, nil
-		}
-		if a.number > number {
-			m.ahead = append([]*answer{a}, m.ahead...)
-			return nil, nil
 		}
 	}
 }
@@ -151,10 +183,10 @@ func (s *Service) sweep(ctx context.Context, t arn.Tenant, k *tasks.Task) error 
 			if err != nil {
 				return err
 			}
-			for _, name := range names {
-				if err := tx.DeleteDocument(ctx, t, kindOf(k.ID), name); err != nil {
-					return err
-				}
+			if err := tx.Each(ctx, len(names), func(ctx context.Context, tx store.Tx, i int) error {
+				return tx.DeleteDocument(ctx, t, kindOf(k.ID), names[i])
+			}); err != nil {
+				return err
 			}
 			if more = next != ""; more {
 				return nil

@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/slipway-iot/slipway/arn"
-	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
 )
@@ -97,28 +96,28 @@ func (j *job) gather(ctx context.Context, r *report) error {
 }
 
 // certificates reads those of the answers. One that was deleted since has none.
-func certificates(ctx context.Context, tx certs.Store, t arn.Tenant, answers []*answer, pems map[arn.CertID]string) error {
-	for _, a := range answers {
-		if a.Certificate == "" {
-			continue
+func certificates(ctx context.Context, tx store.Tx, t arn.Tenant, all answers, pems map[arn.CertID]string) error {
+	return tx.Each(ctx, len(all), func(ctx context.Context, tx store.Tx, i int) error {
+		id := all[i].Certificate
+		if id == "" {
+			return nil
 		}
-		c, err := tx.Certificate(ctx, t, a.Certificate)
+		c, err := tx.Certificate(ctx, t, id)
 		if fault.Is(err, fault.Missing) {
-			continue
+			return nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			pems[id] = c.PEM
 		}
-		pems[a.Certificate] = c.PEM
-	}
-	return nil
+		return err
+	})
 }
 
 func (r *report) add(a *answer, pem string) error {
 	if a.Code != "" {
-		return r.errors.write(reportLine{a.number, a.Offset, failure{a.Code, a.Message}})
+		return r.errors.write(reportLine{a.Number, a.Offset, failure{a.Code, a.Message}})
 	}
-	return r.results.write(reportLine{a.number, a.Offset, result{pem, a.ARNs}})
+	return r.results.write(reportLine{a.Number, a.Offset, result{pem, a.ARNs}})
 }
 
 func (f *reportFile) write(l reportLine) error {

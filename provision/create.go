@@ -109,40 +109,23 @@ func (s *Service) entrust(ctx context.Context, who Caller, l *ca.Linted, from ce
 // anyone learns of it.
 func (s *Service) issue(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Profile, from certs.Origin,
 	keep func(context.Context, store.Tx, *certs.Certificate) error) (*certs.Certificate, error) {
-	return s.issueIntended(ctx, t, l, p, from, func(ctx context.Context, i *certs.Intent) error {
-		return s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { return tx.InsertIntent(ctx, i) })
-	}, keep)
-}
-
-// issueIntended is issue with another way to bring the intent to disk.
-func (s *Service) issueIntended(ctx context.Context, t arn.Tenant, l *ca.Linted, p ca.Profile, from certs.Origin,
-	intend func(context.Context, *certs.Intent) error,
-	keep func(context.Context, store.Tx, *certs.Certificate) error) (*certs.Certificate, error) {
 	prepared, err := s.CA.Prepare(l, p)
 	if err != nil {
 		return nil, err
 	}
-	intent := &certs.Intent{
-		Tenant: t, Serial: prepared.Serial(), Subject: prepared.Subject, KeyHash: prepared.KeyDigest,
-		Purpose: string(from), Created: s.Now(),
-	}
-	if err := intend(ctx, intent); err != nil { // 2 intent
+	intent := s.intent(t, prepared, from)
+	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { return tx.InsertIntent(ctx, intent) }) // 2 intent
+	if err != nil {
 		return nil, err
 	}
 	crash.Point("create.intended")
-	issued, err := s.CA.Sign(ctx, prepared) // 3 sign
+	record, err := s.signed(ctx, t, prepared, from) // 3 sign
 	if err != nil {
 		return nil, err
 	}
 	crash.Point("create.signed")
-	now := s.Now()
-	record := certs.Certificate{
-		Tenant: t, ID: issued.ID, PEM: string(issued.PEM), Mode: "DEFAULT", Serial: issued.Serial, Origin: from,
-		NotBefore: issued.Cert.NotBefore, NotAfter: issued.Cert.NotAfter,
-		Created: now, Modified: now, Version: 1, Generation: ref.ID(t.String(), "certificate", string(issued.ID), now),
-	}
 	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error { // 4 store
-		if err := keep(ctx, tx, &record); err != nil {
+		if err := keep(ctx, tx, record); err != nil {
 			return err
 		}
 		crash.Point("create.storing")
@@ -152,7 +135,29 @@ func (s *Service) issueIntended(ctx context.Context, t arn.Tenant, l *ca.Linted,
 		return nil, err
 	}
 	crash.Point("create.stored")
-	return &record, nil
+	return record, nil
+}
+
+// intent is what is written before the key is used.
+func (s *Service) intent(t arn.Tenant, p *ca.Prepared, from certs.Origin) *certs.Intent {
+	return &certs.Intent{
+		Tenant: t, Serial: p.Serial(), Subject: p.Subject, KeyHash: p.KeyDigest,
+		Purpose: string(from), Created: s.Now(),
+	}
+}
+
+// signed signs, and makes the certificate's record.
+func (s *Service) signed(ctx context.Context, t arn.Tenant, p *ca.Prepared, from certs.Origin) (*certs.Certificate, error) {
+	issued, err := s.CA.Sign(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	return &certs.Certificate{
+		Tenant: t, ID: issued.ID, PEM: string(issued.PEM), Mode: "DEFAULT", Serial: issued.Serial, Origin: from,
+		NotBefore: issued.Cert.NotBefore, NotAfter: issued.Cert.NotAfter,
+		Created: now, Modified: now, Version: 1, Generation: ref.ID(t.String(), "certificate", string(issued.ID), now),
+	}, nil
 }
 
 // profileFor finds the validity of a device's new certificate: that of the

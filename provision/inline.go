@@ -25,32 +25,7 @@ import (
 // template's resources by their logical names.
 func (s *Service) RegisterInline(ctx context.Context, t arn.Tenant, body string, params map[string]string) (certificatePEM string, arns map[string]string, err error) {
 	defer s.stage("register-inline")()
-	made, err := s.register(ctx, t, body, params, &inline{tenant: t, and: func(context.Context, store.Tx, *Registered) error { return nil }})
-	if err != nil {
-		return "", nil, err
-	}
-	return made.CertificatePEM, made.ARNs, nil
-}
-
-// A Registered is what became of an inline registration.
-type Registered struct {
-	Thing          string     // its name; empty: the template has none
-	CertificateID  arn.CertID // empty: the template has none
-	CertificatePEM string
-	ARNs           map[string]string // by logical name
-}
-
-// RegisterAnd is RegisterInline for one of many: its intent shares a
-// transaction with others, and its caller writes, in the same transaction as
-// everything else, that this one is done. It may call and again where the store
-// runs a transaction again. A caller who is hopeful, because the one before
-// went well, does without the look ahead: at worst something is signed in vain.
-func (s *Service) RegisterAnd(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
-	and func(context.Context, store.Tx, *Registered) error) (*Registered, error) {
-	return s.register(ctx, t, body, params, &inline{tenant: t, and: and, many: true, hopeful: hopeful})
-}
-
-func (s *Service) register(ctx context.Context, t arn.Tenant, body string, params map[string]string, i *inline) (*Registered, error) {
+	i := &inline{tenant: t}
 	parsed, err := s.parsed.parse(body, templates.Inline)
 	if err == nil {
 		i.plan, err = parsed.Render(templates.Input{Parameters: params})
@@ -59,9 +34,18 @@ func (s *Service) register(ctx context.Context, t arn.Tenant, body string, param
 		err = s.registerInline(ctx, i)
 	}
 	if err != nil {
-		return nil, registrationFailure(err)
+		return "", nil, registrationFailure(err)
 	}
-	return i.registered(), nil
+	made := i.registered()
+	return made.CertificatePEM, made.ARNs, nil
+}
+
+// A Registered is what an inline registration made.
+type Registered struct {
+	Thing          string     // its name; empty: the template has none
+	CertificateID  arn.CertID // empty: the template has none
+	CertificatePEM string
+	ARNs           map[string]string // by logical name
 }
 
 // An inline is one RegisterInline on its way.
@@ -70,9 +54,6 @@ type inline struct {
 	plan   *templates.Plan
 	cert   *certs.Certificate // set when it was found or made; nil: the template has none
 	made   bool               // the certificate is new
-	and    func(context.Context, store.Tx, *Registered) error
-
-	many, hopeful bool // see RegisterAnd
 }
 
 func (s *Service) registerInline(ctx context.Context, i *inline) error {
@@ -82,37 +63,28 @@ func (s *Service) registerInline(ctx context.Context, i *inline) error {
 			if i.cert, err = s.named(ctx, tx, i); err != nil {
 				return err
 			}
-			return s.applyInline(ctx, tx, i)
+			return s.writeInline(ctx, tx, i)
 		})
 	}
-	if !i.hopeful {
-		err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
-			w := s.inlineWriter(tx, i)
-			return w.foresee(ctx, i.plan)
-		})
-		if err != nil {
-			return err
-		}
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) error {
+		w := s.inlineWriter(tx, i)
+		return w.foresee(ctx, i.plan)
+	})
+	if err != nil {
+		return err
 	}
 	linted, err := s.CA.LintCSR([]byte(i.plan.Certificate.CSR), ca.Rules{ForbiddenNames: s.Reserved})
 	if err != nil {
 		return err
 	}
-	keep := func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
+	_, err = s.issue(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
 		c.Status = certs.Status(i.plan.Certificate.Status)
 		if err := keepCertificate(ctx, tx, c); err != nil {
 			return err
 		}
 		i.cert, i.made = c, true
-		return s.applyInline(ctx, tx, i)
-	}
-	if !i.many {
-		_, err = s.issue(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, keep)
-		return err
-	}
-	_, err = s.issueIntended(ctx, i.tenant, linted, ca.Profile{}, certs.FromCSR, func(ctx context.Context, n *certs.Intent) error {
-		return s.intents.write(ctx, s.DB, n)
-	}, keep)
+		return s.writeInline(ctx, tx, i)
+	})
 	return err
 }
 
@@ -160,14 +132,6 @@ func (s *Service) brought(ctx context.Context, tx store.Tx, i *inline) (*certs.C
 	}
 	i.made = true
 	return certs.Register(ctx, tx, i.tenant, leaf, authority, certs.Status(p.Status), s.Now())
-}
-
-// applyInline writes the plan, and what its caller has to add.
-func (s *Service) applyInline(ctx context.Context, tx store.Tx, i *inline) error {
-	if err := s.writeInline(ctx, tx, i); err != nil {
-		return err
-	}
-	return i.and(ctx, tx, i.registered())
 }
 
 // writeInline writes the plan. A certificate that was there before keeps or

@@ -11,6 +11,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -48,7 +49,9 @@ type Service struct {
 	parsed     bodies
 	arrivals   arrivals
 	validities validities
-	intents    intents
+	// writing has many lines written by one at a time: on PostgreSQL two
+	// conflict over the ends of the same indexes.
+	writing sync.Mutex
 }
 
 // A Caller is the device that asks, as the gateway knows it.

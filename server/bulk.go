@@ -23,25 +23,33 @@ func (s *Server) openBulk(context.Context) error {
 		return err
 	}
 	s.bulk = bulk.New(bulk.Config{
-		DB: s.bare, Register: s.registerLine, Bucket: s.bucket, Worker: worker, Spool: s.cfg.Data,
+		DB: s.bare, Register: s.registerLines, Bucket: s.bucket, Worker: worker, Spool: s.cfg.Data,
 		Record: s.journal.Record, Metrics: s.metrics, Log: s.cfg.Log, Now: s.cfg.Now,
 	})
 	return nil
 }
 
-// registerLine is the engine as bulk registration sees it.
-func (s *Server) registerLine(ctx context.Context, t arn.Tenant, body string, params map[string]string, hopeful bool,
-	and func(context.Context, store.Tx, bulk.Registered) error) (bulk.Registered, error) {
-	short := func(r *provision.Registered) bulk.Registered {
-		return bulk.Registered{Thing: r.Thing, Certificate: r.CertificateID, ARNs: r.ARNs}
+// registerLines is the engine as bulk registration sees it.
+func (s *Server) registerLines(ctx context.Context, t arn.Tenant, body string, hopeful bool, lines []*bulk.Line, join bulk.Join) (vain bool, err error) {
+	same := make([]*provision.Line, len(lines))
+	for i, l := range lines {
+		same[i] = &provision.Line{Number: i, Params: l.Params, Refused: l.Refused}
 	}
-	made, err := s.provision.RegisterAnd(ctx, t, body, params, hopeful, func(ctx context.Context, tx store.Tx, r *provision.Registered) error {
-		return and(ctx, tx, short(r))
+	vain, err = s.provision.RegisterMany(ctx, t, body, hopeful, same, func(ctx context.Context, tx store.Tx, some []*provision.Line) error {
+		out := make([]*bulk.Line, len(some))
+		for i, l := range some {
+			out[i] = lines[l.Number]
+			out[i].Refused, out[i].Made = l.Refused, bulk.Registered{}
+			if r := l.Made; r != nil {
+				out[i].Made = bulk.Registered{Thing: r.Thing, Certificate: r.CertificateID, ARNs: r.ARNs}
+			}
+		}
+		return join(ctx, tx, out)
 	})
-	if err != nil {
-		return bulk.Registered{}, err
+	for i, l := range same {
+		lines[i].Done = l.Done
 	}
-	return short(made), nil
+	return vain, err
 }
 
 // workerName is the same whenever a server runs on this data folder, which one

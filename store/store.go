@@ -50,6 +50,14 @@ type Tx interface {
 	PutDocument(ctx context.Context, t arn.Tenant, kind, name string, body []byte) error
 	DeleteDocument(ctx context.Context, t arn.Tenant, kind, name string) error
 	ListDocuments(ctx context.Context, t arn.Tenant, kind string, p ref.Page) (names []string, bodies [][]byte, next string, err error)
+
+	// Each runs f for 0 to n-1, each with a Tx that is good for that call, as
+	// parts of this transaction. Their statements take turns, so that a driver
+	// may run those of many parts at once: no part reads what another one
+	// writes, or writes it too. One goroutine runs at a time. Where a part fails
+	// the others end where they are, and the caller fails with the error that
+	// Each gives.
+	Each(ctx context.Context, n int, f func(ctx context.Context, tx Tx, i int) error) error
 }
 
 // A DB holds everything that must survive.

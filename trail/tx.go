@@ -8,6 +8,7 @@ import (
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
+	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/things"
@@ -20,6 +21,17 @@ import (
 // Intents are not noted: they are the signer's own notes, each gone with the
 // certificate that it announced. Nor are attempts, which devices leave, nor
 // the trail itself.
+
+// Each runs the parts one after the other: what one of them finds before it
+// writes is noted in this Tx.
+func (tx *Tx) Each(ctx context.Context, n int, f func(context.Context, store.Tx, int) error) error {
+	for i := range n {
+		if err := f(ctx, tx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // touching is touch for a resource that get reads by its name.
 func touching[T any](ctx context.Context, tx *Tx, at place, get func(context.Context, arn.Tenant, string) (T, error)) error {

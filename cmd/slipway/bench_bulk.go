@@ -265,7 +265,7 @@ func (b *bulkBench) register(ctx context.Context, key string, lines int) error {
 			}
 			return nil
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond) // who waits for a task asks less often still
 	}
 	return err
 }

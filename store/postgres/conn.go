@@ -60,6 +60,52 @@ func (c *conn) Query(ctx context.Context, query string, args, dest []any, each f
 	return c.judge(ctx, err)
 }
 
+// Together sends all statements at once and then reads their answers.
+func (c *conn) Together(ctx context.Context, all []*records.Statement) {
+	var b pgx.Batch
+	for _, s := range all {
+		for _, args := range s.Lists {
+			b.Queue(s.Query, args...)
+		}
+		if s.Lists == nil {
+			b.Queue(s.Query, s.Args...)
+		}
+		c.wrote = c.wrote || !s.Reads()
+	}
+	answers := c.tx.SendBatch(ctx, &b)
+	for _, s := range all {
+		if s.Reads() {
+			s.Err = c.read(ctx, answers, s)
+			continue
+		}
+		for range max(1, len(s.Lists)) {
+			tag, err := answers.Exec()
+			if s.Changed = tag.RowsAffected(); s.Err == nil {
+				s.Err = c.judge(ctx, err)
+			}
+		}
+	}
+	if err := c.judge(ctx, answers.Close()); err != nil && len(all) > 0 && all[0].Err == nil {
+		all[0].Err = err
+	}
+}
+
+func (c *conn) read(ctx context.Context, answers pgx.BatchResults, s *records.Statement) error {
+	rows, err := answers.Query()
+	if err != nil {
+		return c.judge(ctx, err)
+	}
+	var own error
+	_, err = pgx.ForEachRow(rows, s.Dest, func() error {
+		own = s.Row()
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return c.judge(ctx, err)
+}
+
 // judge makes a fault of an error, and remembers it.
 func (c *conn) judge(ctx context.Context, err error) error {
 	var e *pgconn.PgError

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -47,6 +48,19 @@ func (t *turn) ExecEach(ctx context.Context, query string, lists [][]any) error 
 // it.
 func (t *turn) Query(ctx context.Context, query string, args, dest []any, each func() error) error {
 	return t.conn.Query(ctx, query, args, dest, each)
+}
+
+// Together is conn.Together after the mark.
+func (t *turn) Together(ctx context.Context, all []*records.Statement) {
+	if slices.ContainsFunc(all, func(s *records.Statement) bool { return !s.Reads() }) {
+		if err := t.mark(); err != nil {
+			for _, s := range all {
+				s.Err = err
+			}
+			return
+		}
+	}
+	t.conn.Together(ctx, all)
 }
 
 var _ records.Conn = (*turn)(nil)

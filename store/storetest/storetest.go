@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 	Records(t, open)
 	run(t, open, []section{
 		{"failures", failures},
+		{"parts", parts},
 		{"isolation", isolation},
 		{"peek", peeks},
 		{"outbox", outbox},

@@ -30,6 +30,9 @@ type Conn interface {
 	// Query fills dest from each row in turn and calls each, which runs no
 	// SQL itself.
 	Query(ctx context.Context, query string, args, dest []any, each func() error) error
+	// Together runs statements that do not depend on each other, in any order,
+	// and fills in their outcomes. After one failed the others may have failed.
+	Together(ctx context.Context, all []*Statement)
 }
 
 // Tx is the store.Tx of one transaction on a Conn.
