@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/control/sigv4"
@@ -33,40 +34,79 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c *Call) err
 	if err != nil {
 		return err
 	}
-	if token := r.Header.Get("x-amz-security-token"); token != "" {
-		return s.session(ctx, r, c, sig, token)
+	p, err := s.party(ctx, r, sig, r.Header.Get("x-amz-security-token"), c.Body)
+	if err != nil {
+		return err
 	}
+	return s.enter(ctx, r, c, sig, p.Key)
+}
+
+// A Party is who signed a request.
+type Party struct {
+	Tenant arn.Tenant // the key's account, the region that was signed for
+	Key    *tenants.AccessKey
+	Stored bool      // the store knows the key: it may be revoked
+	Until  time.Time // of a short-lived credential; zero: it does not expire
+}
+
+// Authenticate says who signed a request that is none of the control plane's,
+// such as the one that opens a WebSocket: in its headers, or in its URL. The
+// tenant is there, and not switched off.
+func (s *Server) Authenticate(ctx context.Context, r *http.Request, body []byte) (*Party, error) {
+	token := r.Header.Get("x-amz-security-token")
+	sig, err := sigv4.Parse(r)
+	if r.Header.Get("Authorization") == "" && sigv4.Presigned(r) {
+		sig, token, err = sigv4.ParsePresigned(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.party(ctx, r, sig, token, body)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.admit(ctx, &Call{Tenant: p.Tenant, Key: p.Key})
+}
+
+// party verifies a signature.
+func (s *Server) party(ctx context.Context, r *http.Request, sig *sigv4.Signature, token string, body []byte) (p *Party, err error) {
+	if token != "" {
+		p, err = s.session(r, sig, token, body)
+	} else {
+		p, err = s.stored(ctx, r, sig, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Tenant = arn.Tenant{Account: p.Key.Account, Region: sig.Region}
+	return p, nil
+}
+
+// session is who holds a short-lived credential. Under --dev, where any key is
+// taken, so is any token.
+func (s *Server) session(r *http.Request, sig *sigv4.Signature, token string, body []byte) (*Party, error) {
+	key, session, err := tenants.OpenSession(s.cfg.Keys, sig.KeyID, token, s.cfg.Now())
+	if fault.Is(err, fault.UnknownKey) && s.cfg.Dev {
+		return &Party{Key: devKey(sig.KeyID)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Party{Key: key, Until: session.Expires}, sig.Verify(r, sha256.Sum256(body), session.Secret, s.cfg.Now())
+}
+
+// stored is who holds an access key.
+func (s *Server) stored(ctx context.Context, r *http.Request, sig *sigv4.Signature, body []byte) (*Party, error) {
 	key, err := s.key(ctx, sig.KeyID)
 	switch {
 	case fault.Is(err, fault.Missing) && s.cfg.Dev:
-		key = devKey(sig.KeyID)
+		return &Party{Key: devKey(sig.KeyID)}, nil
 	case fault.Is(err, fault.Missing):
-		return fault.Wrap(fault.UnknownKey, err, "The access key %s is not known here.", arn.Clip(sig.KeyID, 40))
+		return nil, fault.Wrap(fault.UnknownKey, err, "The access key %s is not known here.", arn.Clip(sig.KeyID, 40))
 	case err != nil:
-		return err
-	default:
-		if err := s.verify(r, sig, key, c.Body); err != nil {
-			return err
-		}
+		return nil, err
 	}
-	return s.enter(ctx, r, c, sig, key)
-}
-
-// session authenticates who holds a short-lived credential. Under --dev, where
-// any key is taken, so is any token.
-func (s *Server) session(ctx context.Context, r *http.Request, c *Call, sig *sigv4.Signature, token string) error {
-	key, secret, err := tenants.OpenSession(s.cfg.Keys, sig.KeyID, token, s.cfg.Now())
-	switch {
-	case fault.Is(err, fault.UnknownKey) && s.cfg.Dev:
-		key = devKey(sig.KeyID)
-	case err != nil:
-		return err
-	default:
-		if err := sig.Verify(r, sha256.Sum256(c.Body), secret, s.cfg.Now()); err != nil {
-			return err
-		}
-	}
-	return s.enter(ctx, r, c, sig, key)
+	return &Party{Key: key, Stored: true}, s.verify(r, sig, key, body)
 }
 
 // enter fills c for whoever was authenticated.

@@ -19,6 +19,9 @@ func greeting(st tls.ConnectionState, id arn.CertID) string {
 	if name == "" {
 		name = "none"
 	}
+	if len(st.PeerCertificates) == 0 {
+		return fmt.Sprintf("%s, server name %s, no client certificate.", tls.VersionName(st.Version), name)
+	}
 	return fmt.Sprintf("%s, server name %s, certificate %s (%s).", tls.VersionName(st.Version), name, id, arn.Clip(st.PeerCertificates[0].Subject.String(), 120))
 }
 
@@ -114,8 +117,6 @@ func explainAlert(text string) string {
 }
 
 func refusedALPN(offered []string) string {
-	if len(offered) == 0 {
-		return "The device offered no ALPN protocol; on this port MQTT needs " + alpnMQTT + "."
-	}
-	return fmt.Sprintf("The device offered ALPN %s; on this port MQTT needs %s.", arn.Clip(strings.Join(offered, ", "), 120), alpnMQTT)
+	return fmt.Sprintf("The device offered ALPN %s, of which nothing is served on this port. MQTT with a certificate needs %s there, MQTT with a custom authorizer %s; HTTPS with a certificate %s, else %s.",
+		arn.Clip(strings.Join(offered, ", "), 120), alpnMQTT, alpnCustom, alpnHTTPS, alpnHTTP)
 }

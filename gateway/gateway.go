@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"syscall"
 	"time"
@@ -66,8 +67,16 @@ type Journal interface {
 	Fold(who, cause string, a *attempts.Attempt)
 }
 
-// Config is what a Gateway needs. All fields but Listener, Wanted, Paced, Limits and Metrics are
-// required; zero Limits are replaced by defaults.
+// Signatures knows access keys.
+type Signatures interface {
+	// Caller says who signed the request, in its headers or its URL, and that
+	// the tenant is there and not switched off. The body was read before.
+	Caller(ctx context.Context, r *http.Request, body []byte) (*Caller, error)
+}
+
+// Config is what a Gateway needs. All fields but Listener, Wanted, Paced,
+// Signatures, Web, Limits and Metrics are required; zero Limits are replaced by
+// defaults.
 type Config struct {
 	DB store.DB
 	// Listener hears every message that was accepted, before its sender learns
@@ -85,24 +94,29 @@ type Config struct {
 	// provisioned just in time. AWS closes that connection.
 	JITPInline bool
 	Journal    Journal
-	Limits     Limits
-	Now        func() time.Time
-	Rand       io.Reader
-	Log        *slog.Logger
-	Metrics    *metrics.Metrics
+	// Signatures says who signed a request; nil: nobody is known.
+	Signatures Signatures
+	// Web answers HTTPS requests that are none of the devices' data plane; nil:
+	// there are none.
+	Web     http.Handler
+	Limits  Limits
+	Now     func() time.Time
+	Rand    io.Reader
+	Log     *slog.Logger
+	Metrics *metrics.Metrics
 }
 
 // Gateway serves devices.
 type Gateway struct {
 	Config
-	hub     *hub
-	topics  *topics
-	recent  *recent
-	door    *door
-	lives   lives
-	waiting waiting
-	turns   turns
-	paces   paces
+	hub    *hub
+	topics *topics
+	recent *recent
+	door   *door
+	web    *web
+	lives  lives
+	turns  turns
+	paces  paces
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc
@@ -121,6 +135,7 @@ func New(c Config) *Gateway {
 		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
 	}
 	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.web = newWeb(g)
 	return g
 }
 
@@ -129,7 +144,8 @@ type Mode int
 
 const (
 	Plain  Mode = iota // 8883: MQTT, whatever ALPN the client offers
-	ByALPN             // 443: MQTT by ALPN x-amzn-mqtt-ca
+	ByALPN             // 443: MQTT or HTTP, with or without a certificate, by ALPN
+	HTTPS              // 8443: HTTP
 )
 
 // Serve accepts connections until the listener or the gateway is closed. It
@@ -139,6 +155,9 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 		return ln.Close()
 	}
 	defer g.untrack(ln)
+	if mode != Plain {
+		g.web.open()
+	}
 	config := g.tlsConfig(mode)
 	var wait time.Duration
 	for {
@@ -220,6 +239,7 @@ func (g *Gateway) Close() {
 	g.mu.Unlock()
 	g.stop()
 	g.door.closeAll()
+	g.web.close()
 	for _, s := range g.hub.all() {
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}

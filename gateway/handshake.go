@@ -14,27 +14,24 @@ import (
 	"github.com/slipway-iot/slipway/attempts"
 )
 
-const alpnMQTT = "x-amzn-mqtt-ca"
+// What is spoken on one port, by ALPN (device-gateway.md, section 1). A client
+// that offers none speaks HTTP.
+const (
+	alpnMQTT   = "x-amzn-mqtt-ca" // with a client certificate
+	alpnCustom = "mqtt"           // with a custom authorizer
+	alpnHTTPS  = "x-amzn-http-ca" // HTTP with a client certificate
+	alpnHTTP   = "http/1.1"       // signed, or with a custom authorizer
+)
 
 // tcpKeepAlive lets the dead socket of a device that lost power go.
 const tcpKeepAlive = 15 * time.Second
 
-// tlsConfig asks every device for a certificate and checks no chain: identity
-// is the leaf's fingerprint, and its status is in the store (DESIGN.md,
-// decision 6). On the plain port there is no ALPN list, since the JavaScript
-// SDK offers x-amzn-mqtt-ca there too, and a list without a match aborts.
+// tlsConfig checks no chain: identity is the leaf's fingerprint, and its status
+// is in the store (DESIGN.md, decision 6). On the plain port there is no ALPN
+// list, since the JavaScript SDK offers x-amzn-mqtt-ca there too, and a list
+// without a match aborts.
 func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
-	base := &tls.Config{
-		MinVersion:             tls.VersionTLS12,
-		ClientAuth:             tls.RequireAnyClientCert,
-		SessionTicketsDisabled: true,
-		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return g.Names.Certificate(h.ServerName)
-		},
-	}
-	if mode == ByALPN {
-		base.NextProtos = []string{alpnMQTT}
-	}
+	choose := g.chooser(mode)
 	// An empty configuration makes crypto/tls answer unrecognized_name.
 	stranger := &tls.Config{MinVersion: tls.VersionTLS12}
 	return &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -47,8 +44,46 @@ func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
 				return stranger, nil
 			}
 		}
-		return base, nil
+		return choose(h.SupportedProtos), nil
 	}}
+}
+
+// chooser gives what a port asks of a client that offers the protocols.
+func (g *Gateway) chooser(mode Mode) func(offered []string) *tls.Config {
+	with := func(auth tls.ClientAuthType, protocols ...string) *tls.Config {
+		return &tls.Config{
+			MinVersion: tls.VersionTLS12, ClientAuth: auth, NextProtos: protocols, SessionTicketsDisabled: true,
+			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return g.Names.Certificate(h.ServerName)
+			},
+		}
+	}
+	switch mode {
+	case HTTPS: // asked for and not required: SigV4, authorizers and device codes share the port
+		only := with(tls.RequestClientCert, alpnHTTP, alpnHTTPS)
+		return func([]string) *tls.Config { return only }
+	case ByALPN:
+		mqtt, https := with(tls.RequireAnyClientCert, alpnMQTT), with(tls.RequireAnyClientCert, alpnHTTPS)
+		custom, http := with(tls.NoClientCert, alpnCustom), with(tls.NoClientCert, alpnHTTP)
+		return func(offered []string) *tls.Config {
+			switch {
+			case slices.Contains(offered, alpnMQTT):
+				return mqtt
+			case slices.Contains(offered, alpnHTTPS):
+				return https
+			case slices.Contains(offered, alpnCustom):
+				return custom
+			}
+			return http
+		}
+	}
+	only := with(tls.RequireAnyClientCert)
+	return func([]string) *tls.Config { return only }
+}
+
+// speaksMQTT says what follows the handshake.
+func speaksMQTT(mode Mode, protocol string) bool {
+	return mode == Plain || mode == ByALPN && (protocol == alpnMQTT || protocol == alpnCustom)
 }
 
 // A hello is what the device said first, for the sentence that refuses it.
@@ -125,20 +160,34 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 		return
 	}
 	state := tc.ConnectionState()
-	if mode == ByALPN && state.NegotiatedProtocol != alpnMQTT {
-		rec.Refuse("tls", refusedALPN(h.protocols))
-		g.turnAway(conn, from, rec, "alpn", tc)
+	who := identityOf(state)
+	if !speaksMQTT(mode, state.NegotiatedProtocol) {
+		g.web.take(&visit{Conn: tc, identity: who, raw: conn, from: from, state: state, rec: rec})
 		return
 	}
-	leaf := state.PeerCertificates[0]
-	s := &session{
-		g: g, conn: tc, raw: conn, from: from, remote: conn.RemoteAddr().String(),
-		identity: identity{leaf: leaf, certID: arn.IDOf(leaf.Raw)}, serverName: state.ServerName, since: g.Now(), rec: rec,
-		subs: map[string]*subscription{},
-	}
-	s.ctx, s.cancel = context.WithCancel(g.ctx)
+	s := g.session(who, tc, conn, from, state.ServerName, rec)
 	rec.Step("tls", greeting(state, s.certID))
 	go s.run(deadline)
+}
+
+// identityOf is who the handshake proved the device to be: the leaf alone
+// counts.
+func identityOf(state tls.ConnectionState) identity {
+	if len(state.PeerCertificates) == 0 {
+		return identity{}
+	}
+	leaf := state.PeerCertificates[0]
+	return identity{leaf: leaf, certID: arn.IDOf(leaf.Raw)}
+}
+
+// session is a connection that is about to send CONNECT.
+func (g *Gateway) session(who identity, conn link, raw net.Conn, from netip.Addr, serverName string, rec *attempts.Recorder) *session {
+	s := &session{
+		g: g, identity: who, conn: conn, raw: raw, from: from, remote: raw.RemoteAddr().String(),
+		serverName: serverName, since: g.Now(), rec: rec, subs: map[string]*subscription{},
+	}
+	s.ctx, s.cancel = context.WithCancel(g.ctx)
+	return s
 }
 
 // handshakeFailed explains a handshake that came to nothing.

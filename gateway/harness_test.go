@@ -49,6 +49,8 @@ type rig struct {
 	journal *memoryJournal
 	plain   string // address of the plain port
 	alpn    string
+	https   string
+	signers *signers
 	other   arn.Tenant
 
 	heard ears // what the gateway has followed
@@ -106,7 +108,6 @@ func (r *rig) advance(d time.Duration) {
 type flakyDB struct {
 	store.DB
 	broken atomic.Bool
-	full   atomic.Bool            // fails to write, and reads
 	begun  atomic.Pointer[func()] // runs once, when the next View's snapshot has begun
 	read   atomic.Pointer[func()] // runs once, after the next View has read
 }
@@ -136,7 +137,7 @@ func (d *flakyDB) Peek(ctx context.Context, f func(context.Context, store.Tx) er
 }
 
 func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
-	if d.broken.Load() || d.full.Load() {
+	if d.broken.Load() {
 		return errDisk
 	}
 	return d.DB.Update(ctx, f)
@@ -201,10 +202,12 @@ func newRig(t testing.TB, limits Limits) *rig {
 		DB: r.store, CA: r.ca, Keys: ca.NewKeyPool(1, 1), Functions: set, Reserved: func(n string) bool { return n == "localhost" },
 		Now: r.now, Rand: rand.Reader, Log: log,
 	}
-	r.gateway = New(Config{DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
+	r.signers = &signers{keys: map[string]Caller{}}
+	r.gateway = New(Config{Signatures: r.signers, DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
 	t.Cleanup(r.gateway.Close)
 	r.plain = r.serve(Plain)
 	r.alpn = r.serve(ByALPN)
+	r.https = r.serve(HTTPS)
 	r.follow()
 	r.update(func(ctx context.Context, tx store.Tx) error {
 		for _, tn := range []arn.Tenant{arn.Default, r.other} {

@@ -8,6 +8,7 @@ type Limits struct {
 	Handshake   time.Duration // accept to CONNECT; 10 s
 	KeepAlive   time.Duration // the shortest keep-alive that is granted; 30 s
 	Write       time.Duration // one write to a device; 30 s
+	WebSocket   time.Duration // a connection that a signature opened; 24 h
 	Strangers   int           // connections that did not pass CONNECT yet; 2,048
 	Connections int           // all connections; 100,000
 	FirstPacket int           // bytes of CONNECT; 16 KiB
@@ -16,7 +17,6 @@ type Limits struct {
 	Queue       int           // bytes that wait for a slow reader, about; 1 MiB
 	Failures    float64       // failed connections per second and address that are borne; 20
 	Burst       int           // … and at once; 200
-	WillGrace   time.Duration // the wills of connections that died with the server wait so long for listeners; 3 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -33,7 +33,7 @@ func (l Limits) withDefaults() Limits {
 	long(&l.Handshake, 10*time.Second)
 	long(&l.KeepAlive, 30*time.Second)
 	long(&l.Write, 30*time.Second)
-	long(&l.WillGrace, 3*time.Second)
+	long(&l.WebSocket, 24*time.Hour)
 	if l.Failures == 0 {
 		l.Failures = 20
 	}

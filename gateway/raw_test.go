@@ -24,7 +24,8 @@ type raw struct {
 	conn    *tls.Conn
 	r       *mqtt.Reader
 	version mqtt.Version
-	sees    []string // what it was sent, but for successes
+	sees    []string            // what it was sent, but for successes
+	frame   func([]byte) []byte // puts bytes in a WebSocket; nil: there is none
 }
 
 // patience bounds every wait of a test; nothing comes near it unless it hangs.
@@ -101,7 +102,12 @@ func (d *raw) send(packets ...mqtt.Packet) {
 	d.bytes(b)
 }
 
-func (d *raw) bytes(b []byte) { _, _ = d.conn.Write(b) }
+func (d *raw) bytes(b []byte) {
+	if d.frame != nil {
+		b = d.frame(b)
+	}
+	_, _ = d.conn.Write(b)
+}
 
 // hex writes bytes given as hexadecimal digits and spaces.
 func (d *raw) hex(digits string) {

@@ -114,6 +114,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		{"SUBSCRIBE and PUBLISH", Limits{}, sessionCauses},
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
+		{"HTTPS and WebSocket", Limits{Handshake: time.Second}, httpsCauses},
 		{"Crowds", Limits{Strangers: 2, Burst: 8}, crowdCauses},
 		{"AWS's rate quotas", Limits{}, quotaCauses},
 	} {

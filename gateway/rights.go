@@ -43,7 +43,7 @@ func (s *session) readRights(ctx context.Context, tx store.Tx, epoch uint64, att
 		set = append(set, more...)
 	}
 	r.bound = policy.Bind(set, policy.Context{
-		Tenant: s.tenant, ClientID: s.clientID, HasClientID: true, SourceIP: s.from,
+		Tenant: s.tenant, ClientID: s.clientID, HasClientID: !s.https, SourceIP: s.from,
 		CertificateID: string(s.certID), Certificate: s.leaf, Thing: thing,
 		ConnectAttributes: attributes, LastWillTopic: will,
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/wire/websocket"
 )
 
 // A session is one connection, from the end of its handshake to its end.
@@ -45,7 +46,6 @@ type session struct {
 	reasons   bool // the device wants reason strings
 	window    int  // QoS 1 messages it takes unacknowledged
 	maxPacket int  // bytes it takes; 0: any
-	aliasMax  int  // topic aliases it takes
 	keepAlive time.Duration
 	pace      *pace // nil: no rate quota holds
 
@@ -64,20 +64,17 @@ type session struct {
 	out   outbox
 	noted atomic.Bool // a withheld message was noted in the attempt
 
-	will      willBox
-	displaced *session // the connection that was taken over, until its will is settled
-
-	endOnce  sync.Once
-	ended    atomic.Pointer[string] // why, once end was called
-	endCode  atomic.Uint32          // with which reason code, set before ended
-	said     bool                   // the device said DISCONNECT
-	saidWill bool                   // … and asked for its will
-	expired  string                 // AWS's word for it, once the connection's time was over
-	ident    string                 // in lifecycle events; empty until the first
-	number   *int                   // among its client id's connections; nil until an event needs it
-	passed   bool                   // CONNECT was accepted; fixed before CONNACK
-	arrived  bool                   // a thing came of CONNECT, accepted or not
-	cause    string                 // of a refused CONNECT: alike attempts are folded
+	endOnce sync.Once
+	ended   atomic.Pointer[string] // why, once end was called
+	endCode atomic.Uint32          // with which reason code, set before ended
+	said    bool                   // the device said DISCONNECT
+	expired string                 // AWS's word for it, once the connection's time was over
+	ident   string                 // in lifecycle events; empty until the first
+	number  *int                   // among its client id's connections; nil until an event needs it
+	https   bool                   // it is one request over HTTPS, without CONNECT
+	passed  bool                   // CONNECT was accepted; fixed before CONNACK
+	arrived bool                   // a thing came of CONNECT, accepted or not
+	cause   string                 // of a refused CONNECT: alike attempts are folded
 }
 
 // A link carries MQTT: TLS itself, or a WebSocket in it. CloseWrite says that
@@ -160,7 +157,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Pingreq:
 		s.send(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
-		s.said, s.saidWill = true, p.Code == mqtt.DisconnectWithWill
+		s.said = true
 		s.farewell(nil) // nothing is sent after a DISCONNECT
 		return "The device said DISCONNECT."
 	case *mqtt.Connect:
@@ -186,11 +183,18 @@ func (s *session) violation(code mqtt.ReasonCode, text string) string {
 // broken explains why no further packet came.
 func (s *session) broken(err error) string {
 	var bad *mqtt.Error
+	var frame *websocket.Error
 	switch {
 	case s.ended.Load() != nil:
 		return *s.ended.Load()
 	case errors.As(err, &bad):
 		return s.violation(disconnectCode(bad.Code), bad.Text)
+	case errors.As(err, &frame):
+		return s.violation(mqtt.ProtocolError, frame.Text)
+	case errors.Is(err, websocket.ErrClosed): // as good as a DISCONNECT (device-gateway.md, section 3.10)
+		s.said = true
+		s.farewell(nil)
+		return "The device closed the WebSocket."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if why := s.overstays(); why != "" {
 			return why
@@ -217,6 +221,7 @@ func disconnectCode(c mqtt.ReasonCode) mqtt.ReasonCode {
 // notConnect explains a connection whose first packet was no CONNECT.
 func (s *session) notConnect(err error) string {
 	var bad *mqtt.Error
+	var frame *websocket.Error
 	switch {
 	case errors.As(err, &bad):
 		if bad.Code == mqtt.UnsupportedProtocolVersion { // MQTT 3.1.1, 3.2.2.3
@@ -224,12 +229,17 @@ func (s *session) notConnect(err error) string {
 			s.send(&mqtt.Connack{Code: mqtt.RefusedVersion})
 		}
 		return s.strange("not-connect", "The first packet is no CONNECT that can be read. "+bad.Text)
+	case errors.As(err, &frame):
+		return s.strange("not-connect", frame.Text)
 	case s.g.ctx.Err() != nil:
 		return s.strange("shutdown", shuttingDown)
 	case s.g.door.showedOut(s.raw):
 		return s.strange("crowd", tooManyStrangers)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.strange("silent", fmt.Sprintf("The device was silent after the TLS handshake: no whole CONNECT arrived within %v.", s.g.Limits.Handshake))
+	}
+	if s.signed != nil {
+		return s.strange("broken-off", "The device closed the WebSocket before CONNECT.")
 	}
 	return s.strange("broken-off", "The device closed the connection before CONNECT. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?")
 }
@@ -241,7 +251,11 @@ const tooManyStrangers = "The connection was closed to make room: too many wait 
 // strange refuses a connection before anyone is authenticated.
 func (s *session) strange(cause, text string) string {
 	s.cause = cause
-	s.rec.Who(arn.Default, s.certID, "")
+	if s.signed != nil {
+		s.who()
+	} else {
+		s.rec.Who(arn.Default, s.certID, "")
+	}
 	s.rec.Refuse("connect", text)
 	s.g.Metrics.Refusal(cause)
 	s.g.door.failed(s.from)
@@ -255,9 +269,9 @@ func (s *session) close(why string) {
 	s.cancel()
 	s.detach()
 	s.g.hub.leave(s)
-	s.leaveWill() // what becomes of it stands in the attempt
 	s.journal(why)
 	if s.passed {
+		s.leaveWill()
 		s.tellDisconnected()
 	}
 	s.finish()

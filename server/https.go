@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
@@ -23,45 +20,12 @@ import (
 	"github.com/slipway-iot/slipway/provision"
 )
 
-// serveHTTPS serves devices that speak HTTPS. A client certificate is asked for
-// and not required, so that those who have none yet share the port (DESIGN.md,
-// decision 14).
-func (s *Server) serveHTTPS(ctx context.Context, group *errgroup.Group) {
-	ln := s.listeners["https"]
-	if ln == nil {
-		return
-	}
-	hs := &http.Server{
-		Handler: newDevicePort(s), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
-		WriteTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-	}
-	secure := tls.NewListener(ln, &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, ClientAuth: tls.RequestClientCert, SessionTicketsDisabled: true,
-		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.hosts.Certificate(h.ServerName) },
-	})
-	group.Go(func() error {
-		if err := hs.Serve(secure); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-		defer cancel()
-		if err := hs.Shutdown(grace); err != nil {
-			return hs.Close()
-		}
-		return nil
-	})
-}
-
 // codeInterval is how long a device waits between two questions.
 const codeInterval = 5 * time.Second
 
-// A devicePort answers devices over HTTPS. For now it knows device codes alone
-// (docs/flows/device-code.md).
+// A devicePort answers what devices ask over HTTPS besides the gateway's own
+// data plane: device codes (docs/flows/device-code.md), and the operations of
+// the data plane for callers who sign.
 type devicePort struct {
 	s   *Server
 	mux *http.ServeMux

@@ -213,7 +213,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
 		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Paced: s.paced, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
-		Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+		Signatures: signatures{s}, Web: newDevicePort(s), Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
 	return nil
@@ -343,20 +343,18 @@ func (s *Server) Run(ctx context.Context) error {
 	background.Go(func() error { s.sealTrail(back); return nil })
 	defer func() { stopBack(); _ = background.Wait() }()
 
-	if err := s.gateway.AdoptWills(ctx); err != nil { // Tend tries again
-		s.cfg.Log.ErrorContext(ctx, "wills of an earlier run", slog.Any("err", err))
-	}
 	edges, ctx := errgroup.WithContext(ctx)
 	edges.Go(func() error { return ignoreEnd(s.keys.Run(ctx)) })
 	edges.Go(func() error { s.dispatch.Run(ctx, s.cfg.Store == "sqlite"); return nil })
 	edges.Go(func() error { s.provision.Reap(ctx, s.cfg.ReapEvery); return nil })
 	edges.Go(func() error { s.bulk.Run(ctx); return nil })
-	edges.Go(func() error { s.gateway.Tend(ctx); return nil })
 	edges.Go(func() error { return s.gateway.Serve(s.listeners["mqtt"], gateway.Plain) })
 	if ln := s.listeners["alpn"]; ln != nil {
 		edges.Go(func() error { return s.gateway.Serve(ln, gateway.ByALPN) })
 	}
-	s.serveHTTPS(ctx, edges)
+	if ln := s.listeners["https"]; ln != nil {
+		edges.Go(func() error { return s.gateway.Serve(ln, gateway.HTTPS) })
+	}
 	s.serveControl(ctx, edges)
 	edges.Go(func() error { <-ctx.Done(); s.gateway.Close(); return nil })
 	if err := s.announce(); err != nil {

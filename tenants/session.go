@@ -53,9 +53,9 @@ func NewSession(box Sealer, account string, role Role, name string, rand io.Read
 	return s, nil
 }
 
-// OpenSession gives the key that a token stands for, and its secret. The key's
-// id must be the one that signed.
-func OpenSession(box Sealer, keyID, token string, now time.Time) (*AccessKey, string, error) {
+// OpenSession gives the session that a token stands for, and it as a key. The
+// key's id must be the one that signed.
+func OpenSession(box Sealer, keyID, token string, now time.Time) (*AccessKey, *Session, error) {
 	var b sessionBody
 	sealed, err := base64.StdEncoding.DecodeString(token)
 	if err == nil {
@@ -65,10 +65,10 @@ func OpenSession(box Sealer, keyID, token string, now time.Time) (*AccessKey, st
 		}
 	}
 	if err != nil || b.ID != keyID {
-		return nil, "", fault.Wrap(fault.UnknownKey, err, "The security token of access key %s is not one of this server.", arn.Clip(keyID, 40))
+		return nil, nil, fault.Wrap(fault.UnknownKey, err, "The security token of access key %s is not one of this server.", arn.Clip(keyID, 40))
 	}
 	if !now.Before(b.Expires) {
-		return nil, "", fault.New(fault.ExpiredToken, "The security token of access key %s expired at %s.", b.ID, b.Expires.UTC().Format(time.RFC3339))
+		return nil, nil, fault.New(fault.ExpiredToken, "The security token of access key %s expired at %s.", b.ID, b.Expires.UTC().Format(time.RFC3339))
 	}
-	return &AccessKey{ID: b.ID, Account: b.Account, Role: b.Role, Name: b.Name, Created: b.Expires}, b.Secret, nil
+	return &AccessKey{ID: b.ID, Account: b.Account, Role: b.Role, Name: b.Name}, &Session{b.ID, b.Secret, token, b.Expires}, nil
 }

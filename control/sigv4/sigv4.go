@@ -1,13 +1,14 @@
-// Package sigv4 verifies AWS Signature Version 4 in the headers of a request.
+// Package sigv4 verifies AWS Signature Version 4, in the headers of a request
+// or in its query.
 //
-// Parse reads what the Authorization header claims, without believing it; the
-// caller finds the secret of the key that it names; Verify compares. What is
+// Parse reads what the Authorization header claims, ParsePresigned what the
+// query does, without believing it; the caller finds the secret of the key that
+// it names; Verify compares. What is
 // verified is what a handler reads: the path as it came, still encoded; the
 // query as decoded; the signed headers; the SHA-256 of the body.
 //
 // Every refusal says what differs, since "signature does not match" alone
-// costs people hours. Signatures in the query (presigned URLs) are not
-// accepted.
+// costs people hours.
 package sigv4
 
 import (
@@ -46,6 +47,9 @@ type Signature struct {
 	date    string   // the first part of scope
 	headers []string // signed, lower case, sorted
 	sum     []byte
+
+	life      time.Duration // from At on
+	presigned bool          // the signature is in the query
 }
 
 // Parse reads the Authorization header. Its errors are of kind
@@ -65,7 +69,7 @@ func Parse(r *http.Request) (*Signature, error) {
 		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		parts[key] = value
 	}
-	s := &Signature{}
+	s := &Signature{life: MaxSkew}
 	if err := s.readCredential(parts["Credential"]); err != nil {
 		return nil, err
 	}
@@ -123,6 +127,10 @@ func (s *Signature) readTime(r *http.Request) (err error) {
 	if !slices.Contains(s.headers, name) {
 		return bad("The header %s is not among the signed ones.", name)
 	}
+	return s.checkDay()
+}
+
+func (s *Signature) checkDay() error {
 	if day := s.At.Format("20060102"); day != s.date {
 		return bad("The credential scope is of the day %s, but the request was signed on %s.", arn.Clip(s.date, 20), day)
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // Verify says whether the request was signed with the secret, no longer than
-// MaxSkew from now, with the body whose SHA-256 is given. The comparison takes
+// MaxSkew from now or than a presigned URL says, with the body whose SHA-256 is
+// given. The comparison takes
 // the same time for every wrong signature.
 //
 // Every header that begins with x-amzn-iot- or is x-amzn-principal must be
@@ -30,7 +31,7 @@ func (s *Signature) Verify(r *http.Request, body [sha256.Size]byte, secret strin
 	if err := s.checkHeaders(r); err != nil {
 		return err
 	}
-	query, err := canonicalQuery(r.URL.RawQuery)
+	queries, err := s.queries(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -40,9 +41,11 @@ func (s *Signature) Verify(r *http.Request, body [sha256.Size]byte, secret strin
 	}
 	key := s.signingKey(secret)
 	for _, path := range canonicalPaths(r.URL.EscapedPath()) {
-		text := strings.Join([]string{r.Method, path, query, headers, strings.Join(s.headers, ";"), sum}, "\n")
-		if hmac.Equal(s.sum, s.sign(key, text)) {
-			return nil
+		for _, query := range queries {
+			text := strings.Join([]string{r.Method, path, query, headers, strings.Join(s.headers, ";"), sum}, "\n")
+			if hmac.Equal(s.sum, s.sign(key, text)) {
+				return nil
+			}
 		}
 	}
 	return bad("The signature does not match: the secret of key %s differs, or the request changed on its way (it arrived as %s %s for host %s).",
@@ -52,7 +55,9 @@ func (s *Signature) Verify(r *http.Request, body [sha256.Size]byte, secret strin
 func (s *Signature) checkTime(now time.Time) error {
 	skew := now.Sub(s.At)
 	switch {
-	case skew > MaxSkew:
+	case s.presigned && skew > s.life:
+		return bad("The URL expired: it was signed %s ago to be good for %v. Sign a new one for each connection, and check the clock of the machine that signs.", about(skew), s.life)
+	case skew > s.life:
 		return bad("Signature expired: the request was signed %s ago; at most 5 minutes are allowed. Check the clock of the machine that signed.", about(skew))
 	case skew < -MaxSkew:
 		return bad("Signature not yet current: the request was signed %s in the future; at most 5 minutes are allowed. Check the clock of the machine that signed.", about(-skew))

@@ -79,6 +79,7 @@ var owners = []owner{
 	{"github.com/aws/smithy-go", nil},
 	{"github.com/aws/aws-sdk-go-v2", []string{"client/api"}}, // the signer
 	{"github.com/aws/aws-lambda-go", nil},
+	{"github.com/gorilla/websocket", nil}, // the peer of our own, in tests
 	{"github.com/rogpeppe/go-internal", nil},
 	{"golang.org/x/tools", nil},
 	// The store's suite is a test-support package.

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/policy"
+	"github.com/slipway-iot/slipway/store"
+)
+
+const topicsPath = "/topics/"
+
+// publishHTTPS serves POST /topics/TOPIC of a device that shows a certificate
+// (device-gateway.md, section 6). The certificate is judged as at CONNECT, its
+// policies as at PUBLISH; there is no client id, so that what a policy says of
+// one, or of the connection's thing, has no value.
+func (g *Gateway) publishHTTPS(w http.ResponseWriter, r *http.Request, v *visit) {
+	s := v.session(g, r)
+	s.https = true
+	if err := s.present(); err != nil {
+		s.refuseHTTPS(w, "certificate", err)
+		return
+	}
+	g.door.pass(v.raw)
+	p, err := s.message(w, r)
+	if err != nil {
+		s.refuseHTTPS(w, "request", err)
+		return
+	}
+	if err := s.publishOnce(p); err != nil {
+		s.refuseHTTPS(w, "publish", err)
+		return
+	}
+	answerHTTPS(w, http.StatusOK, "", "OK")
+}
+
+// present judges who the connection is, as CONNECT does.
+func (s *session) present() error {
+	if s.certID == "" {
+		return fault.New(fault.Unauthenticated, "Missing Authentication Token: the connection shows no client certificate, and the request carries no signature.")
+	}
+	if err := s.placeTenant(); err != nil {
+		return err
+	}
+	epoch := s.g.recent.now()
+	return s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) error {
+		granted, err := s.identify(ctx, tx, epoch, nil, "")
+		s.rights.Store(granted)
+		return err
+	})
+}
+
+// message reads the request.
+func (s *session) message(w http.ResponseWriter, r *http.Request) (*mqtt.Publish, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, refusal{http.StatusMethodNotAllowed, "MethodNotAllowedException", "Topics take POST, not " + quoted(r.Method) + "."}
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, refusal{http.StatusUnsupportedMediaType, "UnsupportedDocumentEncodingException", "The header Content-Encoding is " + quoted(coding) + "; a payload is taken as it is, without an encoding."}
+	}
+	topic, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), topicsPath))
+	if err != nil {
+		return nil, fault.New(fault.InvalidRequest, "The path is not percent-encoded as it should be.")
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fault.New(fault.InvalidRequest, "The query is not percent-encoded as it should be.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.g.Limits.Payload)))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, fault.New(fault.TooLarge, "The payload is larger than %d bytes.", s.g.Limits.Payload)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidRequest, err, "The request body ended too early.")
+	}
+	return ParsePublish(topic, query, r.Header, body)
+}
+
+// publishOnce publishes if policies and quotas let it.
+func (s *session) publishOnce(p *mqtt.Publish) error {
+	if err := s.g.publishable(p); err != nil {
+		return err
+	}
+	resource := policy.TopicARN(s.tenant, p.Topic)
+	actions := []string{"iot:Publish"}
+	if p.Retain {
+		actions = append(actions, "iot:RetainPublish")
+	}
+	for _, action := range actions {
+		if why := s.rights.Load().decide(action, resource); why != "" {
+			return fault.New(fault.Refused, "%s", why)
+		}
+	}
+	if s.g.Paced != nil && s.g.Paced(s.tenant) {
+		if why := s.g.paces.account(s.tenant).publish(p, s.g.Now()); why != "" {
+			return fault.New(fault.Throttled, "%s", why)
+		}
+	}
+	return s.g.Publish(s.ctx, s.tenant, s.name(), p)
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"strings"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/tenants"
+)
+
+// handshakeHeaders ask for a WebSocket.
+func handshakeHeaders(more ...string) []string {
+	return append([]string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: mqtt"}, more...)
+}
+
+// opens makes a cause of a request for a WebSocket, by a key of the role.
+func opens(role tenants.Role, tenant func(*scene) arn.Tenant, headers ...string) func(*scene, mqtt.Version) (string, string) {
+	return func(x *scene, _ mqtt.Version) (string, string) {
+		x.signers.add(Caller{Tenant: tenant(x), KeyID: "AKIAONE", Role: role})
+		p := x.ask(x.https, tls.Certificate{}, "GET", "/mqtt", "", handshakeHeaders(headers...)...)
+		return p.local, p.String()
+	}
+}
+
+func own(*scene) arn.Tenant       { return arn.Default }
+func another(x *scene) arn.Tenant { return x.other }
+
+// frames makes a cause of what is sent in a WebSocket that was opened.
+func frames(bytes string) func(*scene, mqtt.Version) (string, string) {
+	return func(x *scene, _ mqtt.Version) (string, string) {
+		d := x.webSocket(x.https, mqtt.V5, Caller{Tenant: arn.Default, KeyID: "AKIATWO", Role: tenants.Operator})
+		d.frame = nil
+		d.hex(bytes)
+		return d.local(), d.end()
+	}
+}
+
+// deactivated is a device whose certificate was switched off.
+func deactivated(x *scene) tls.Certificate {
+	cert, id := x.device("", allowAll)
+	x.setStatus(id, certs.Inactive)
+	return cert
+}
+
+func narrow(x *scene) tls.Certificate {
+	cert, _ := x.device("", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:*:*:topic/a"},{"Sid":"OwnTopic","Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:*:*:topic/${iot:ClientId}"}]}`)
+	return cert
+}
+
+var httpsCauses = []cause{
+	{"MQTT without ALPN on the ALPN port", once, func(x *scene, v mqtt.Version) (string, string) {
+		d, err := x.handshakeAt(x.alpn, tls.Certificate{})
+		must(x.t, err)
+		d.version = v
+		d.connect("c")
+		d.bytes([]byte("\r\n\r\n")) // what was read so far is no request yet
+		drain(d.tcp)
+		return d.local(), "socket closed"
+	}},
+	{"bytes that are no request", once, func(x *scene, _ mqtt.Version) (string, string) {
+		d, err := x.handshakeAt(x.https, tls.Certificate{})
+		must(x.t, err)
+		d.bytes([]byte("HELLO\r\n\r\n"))
+		drain(d.tcp)
+		return d.local(), "400, socket closed"
+	}},
+	{"silence after the handshake on the HTTPS port", once, func(x *scene, _ mqtt.Version) (string, string) {
+		d, err := x.handshakeAt(x.https, tls.Certificate{})
+		must(x.t, err)
+		drain(d.tcp)
+		return d.local(), "socket closed"
+	}},
+	{"neither certificate nor signature", once, asks(nobody, "POST", "/topics/a?qos=1", "{}")},
+	{"a certificate that is not registered", once, asks(foreign, "POST", "/topics/a", "{}")},
+	{"an INACTIVE certificate", once, asks(deactivated, "POST", "/topics/a?qos=1", "{}")},
+	{"a topic that no statement allows", once, asks(narrow, "POST", "/topics/b?qos=1", "{}")},
+	{"a statement about a client id, which HTTPS has not", once, asks(narrow, "POST", "/topics/lock-0?qos=1", "{}")},
+	{"a retained message without iot:RetainPublish", once, asks(narrow, "POST", "/topics/a?retain=true", "{}")},
+	{"a reserved topic", once, asks(withDevice, "POST", "/topics/$aws/events/presence/connected/c", "{}")},
+	{"another method", once, asks(withDevice, "GET", "/topics/a", "")},
+	{"a topic with wildcards", once, asks(withDevice, "POST", "/topics/a%2F%23", "{}")},
+	{"a topic of 8 slashes", once, asks(withDevice, "POST", "/topics/1/2/3/4/5/6/7/8/9", "{}")},
+	{"QoS 2", once, asks(withDevice, "POST", "/topics/a?qos=2", "{}")},
+	{"a retain that is no word for it", once, asks(withDevice, "POST", "/topics/a?retain=yes", "{}")},
+	{"an expiry that is no number", once, asks(withDevice, "POST", "/topics/a?messageExpiry=soon", "{}")},
+	{"a response topic with wildcards", once, asks(withDevice, "POST", "/topics/a?responseTopic=b%2F%2B", "{}")},
+	{"user properties that are no base64", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-user-properties: [{}]")},
+	{"user properties that are no list", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-user-properties: e30=")},
+	{"a user property that is no text", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-user-properties: W3siYSI6MX1d")},
+	{"correlation data that is no base64", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-correlation-data: ???")},
+	{"an unknown payload format", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-payload-format-indicator: JSON")},
+	{"a payload of 128 KB and a byte", once, asks(withDevice, "POST", "/topics/a", strings.Repeat("x", 131_073))},
+	{"a compressed payload", once, asks(withDevice, "POST", "/topics/a", "x", "Content-Encoding: gzip")},
+
+	{"a WebSocket without a signature", once, asks(nobody, "GET", "/mqtt", "", handshakeHeaders()...)},
+	{"a WebSocket with a certificate alone", once, asks(withDevice, "GET", "/mqtt", "", handshakeHeaders()...)},
+	{"a WebSocket by an unknown key", once, asks(nobody, "GET", "/mqtt?X-Amz-Credential=AKIANONE&X-Amz-Signature=0", "", handshakeHeaders()...)},
+	{"a WebSocket by a key of role auditor", once, opens(tenants.Auditor, own, "Authorization: AWS4-TEST AKIAONE")},
+	{"a WebSocket at another account's host", once, opens(tenants.Admin, another, "Authorization: AWS4-TEST AKIAONE")},
+	{"a WebSocket of another subprotocol", once, asks(nobody, "GET", "/mqtt", "", append(handshakeHeaders()[:4], "Sec-WebSocket-Protocol: wamp")...)},
+	{"no WebSocket at /mqtt", once, asks(withDevice, "GET", "/mqtt", "")},
+	{"a WebSocket that says something else than CONNECT", once, frames("8282 00000000 c000")},
+	{"a WebSocket of text", once, frames("8182 00000000 c000")},
+	{"a WebSocket of frames without a mask", once, frames("8202 c000")},
+	{"a WebSocket that is closed before CONNECT", once, frames("8882 00000000 03e8")},
+}
