@@ -21,12 +21,14 @@ type benches struct {
 	Registry registryCmd  `cmd:"" help:"A registry of a million things against one of a thousand."`
 	Bulk     benchBulkCmd `cmd:"" help:"Bulk registration against the check, the signature and the commit that a line cannot avoid."`
 	Idle     idleCmd      `cmd:"" help:"Memory of connections that say nothing, and what it costs to open one."`
+	Broker   brokerCmd    `cmd:"" help:"Messages a second and their latency beside mosquitto, in the same run."`
 }
 
 // A child is `slipway serve` in a process of its own, so that what it costs
 // can be told from what it costs to load it.
 type child struct {
 	data, store string
+	cores       string // that it stays on; empty: all
 
 	cmd *exec.Cmd
 	e   server.Endpoints
@@ -41,7 +43,7 @@ func (c *child) start(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	c.cmd = exec.CommandContext(ctx, self, "serve", "--data", c.data, "--store", c.store,
+	c.cmd = onCores(ctx, c.cores, self, "serve", "--data", c.data, "--store", c.store,
 		"--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warn", "--pool", "1")
 	c.cmd.Stderr = s.err
 	out, err := c.cmd.StdoutPipe()

@@ -30,6 +30,8 @@ import (
 // They share one key, which no server notices: it is the certificate that
 // tells them apart.
 type crowd struct {
+	key     *ecdsa.PrivateKey
+	ca      *x509.Certificate
 	caPEM   []byte
 	devices []tls.Certificate
 }
@@ -57,29 +59,33 @@ func newCrowd(n int) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), devices: make([]tls.Certificate, n)}
+	c := &crowd{key: key, ca: form, caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), devices: make([]tls.Certificate, n)}
 	var group errgroup.Group
 	group.SetLimit(runtime.NumCPU())
 	for i := range n {
 		group.Go(func() (err error) {
-			c.devices[i], err = c.sign(form, key, i)
+			c.devices[i], err = c.sign(i, nil)
 			return err
 		})
 	}
 	return c, group.Wait()
 }
 
-func (c *crowd) sign(ca *x509.Certificate, key *ecdsa.PrivateKey, i int) (tls.Certificate, error) {
+// sign makes the certificate of a device, or what change makes of it.
+func (c *crowd) sign(i int, change func(*x509.Certificate)) (tls.Certificate, error) {
 	form := &x509.Certificate{
-		SerialNumber: big.NewInt(int64(i) + 2), Subject: pkix.Name{CommonName: c.name(i)}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		SerialNumber: big.NewInt(int64(i) + 2), Subject: pkix.Name{CommonName: c.name(i)}, NotBefore: c.ca.NotBefore, NotAfter: c.ca.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, form, ca, &key.PublicKey, key)
+	if change != nil {
+		change(form)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, c.ca, &c.key.PublicKey, c.key)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	leaf, err := x509.ParseCertificate(der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.key, Leaf: leaf}, err
 }
 
 // serve runs a server that knows the devices, their things and their policy.
