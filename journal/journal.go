@@ -19,7 +19,7 @@ const (
 	maxBatch   = 500                    // attempts in one transaction
 	maxFolds   = 10_000                 // rows that alike attempts are folded into
 	maxTries   = 5                      // of a batch, before it is dropped
-	beat       = 200 * time.Millisecond // how long an attempt waits for company
+	beat       = 900 * time.Millisecond // how long an attempt waits for company, and for its own next state
 	pause      = time.Second            // before a batch is tried again
 	foldFor    = time.Minute            // one row a minute for attempts that are alike
 )
