@@ -59,7 +59,7 @@ type Certificate struct {
 	Generation string // UUID made with the record
 }
 
-// A Digest is the SHA-256 of an ownership token or of a request. Tokens
+// A Digest is the SHA-256 of a request or, shortened, of an ownership token. Tokens
 // themselves are never stored.
 type Digest [32]byte
 

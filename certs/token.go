@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"time"
@@ -17,20 +18,40 @@ import (
 const TokenLife = time.Hour
 
 // A Token is a certificate ownership token as the device holds it: 64
-// characters of base64url, far below the 400 that small devices can take.
+// characters of base64url, far below the 400 that small devices can take. The
+// first 8 say when it was made, the others are 336 random bits.
 type Token string
 
-// NewToken makes a token from 384 random bits.
-func NewToken(rand io.Reader) (Token, error) {
+// tokenTime is how many bytes of a token hold its time, in milliseconds since
+// 1970.
+const tokenTime = 6
+
+// NewToken makes a token.
+func NewToken(rand io.Reader, now time.Time) (Token, error) {
 	var b [48]byte
-	if _, err := io.ReadFull(rand, b[:]); err != nil {
+	ms := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli()))
+	copy(b[:], ms[len(ms)-tokenTime:])
+	if _, err := io.ReadFull(rand, b[tokenTime:]); err != nil {
 		return "", fmt.Errorf("certs: no randomness for a token: %w", err)
 	}
 	return Token(base64.RawURLEncoding.EncodeToString(b[:])), nil
 }
 
-// Digest is what the store keeps instead of the token.
-func (t Token) Digest() Digest { return sha256.Sum256([]byte(t)) }
+// Digest is what the store keeps instead of the token: the token's time, then
+// its SHA-256 as far as there is room. So the tokens of one moment lie together
+// in the store, which is most of what a token costs there; the 208 bits that
+// are left still are what nobody finds.
+func (t Token) Digest() Digest {
+	d := Digest(sha256.Sum256([]byte(t)))
+	const chars = tokenTime / 3 * 4
+	if len(t) >= chars {
+		var at [tokenTime]byte
+		if _, err := base64.RawURLEncoding.Decode(at[:], []byte(t[:chars])); err == nil {
+			copy(d[:], at[:])
+		}
+	}
+	return d
+}
 
 // Entrust stores a freshly signed certificate together with the digest of the
 // token that buys it, and removes the intent that announced it.

@@ -20,13 +20,13 @@ import (
 func TestATokenIsSmallPlainAndNew(t *testing.T) {
 	seen := map[certs.Token]bool{}
 	for range 100 {
-		tok, err := certs.NewToken(rand.Reader)
+		tok, err := certs.NewToken(rand.Reader, noon)
 		if err != nil || !regexp.MustCompile(`^[A-Za-z0-9_-]{64}$`).MatchString(string(tok)) || seen[tok] {
 			t.Fatalf("got %q, %v", tok, err)
 		}
 		seen[tok] = true
 	}
-	if tok, err := certs.NewToken(bytes.NewReader(make([]byte, 47))); tok != "" || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if tok, err := certs.NewToken(bytes.NewReader(make([]byte, 41)), noon); tok != "" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("out of too little randomness came %q, %v", tok, err)
 	}
 }

@@ -85,7 +85,7 @@ func (s *Service) mayCreate(who Caller) error {
 // entrust signs for a device: the certificate waits, PENDING_ACTIVATION, for
 // RegisterThing to redeem the token.
 func (s *Service) entrust(ctx context.Context, who Caller, l *ca.Linted, from certs.Origin) (*certs.Certificate, certs.Token, error) {
-	token, err := certs.NewToken(s.Rand)
+	token, err := certs.NewToken(s.Rand, s.Now())
 	if err != nil {
 		return nil, "", err
 	}

@@ -136,7 +136,7 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	if err != nil {
 		return unreachable(err)
 	}
-	tx := records.Reader(&conn{tx: t}, &db.memory)
+	tx := records.Reader(&conn{tx: t}, &db.memory, nil)
 	defer func() {
 		tx.End()
 		t.Rollback(context.WithoutCancel(ctx)) // a snapshot has nothing to lose

@@ -66,7 +66,7 @@ func (db *DB) attempt(ctx context.Context, j job) error {
 		}
 	}()
 	run := &conn{tx: t}
-	tx := records.New(run, &db.memory, db.now, db.node)
+	tx := records.New(run, &db.memory, nil, db.now, db.node)
 	events, err := perform(own, j, tx)
 	switch {
 	case run.again:

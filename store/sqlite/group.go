@@ -110,6 +110,7 @@ func (w *writer) commit() error {
 	if err == nil {
 		return nil
 	}
+	w.held.Forget()
 	w.conn.run(rollback) // SQLite may have done so itself; that it then refuses is well
 	w.conn.broken = nil
 	if !fault.Is(err, fault.Unavailable) {

@@ -148,7 +148,7 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	if err := c.run(begin); err != nil {
 		return err
 	}
-	tx := records.Reader(c, &db.memory)
+	tx := records.Reader(c, &db.memory, nil)
 	defer func() {
 		tx.End()
 		c.run(rollback) // a snapshot has nothing to lose

@@ -69,6 +69,7 @@ type writer struct {
 	marked   bool          // the savepoint of this job is set
 	wrote    bool          // this job wrote
 	swept    int64         // it deletes rows of the outbox up to here
+	held     records.Held  // of the whole database: nobody else writes it
 	events   []event.Event // of the jobs that succeeded
 }
 
@@ -225,7 +226,7 @@ func (w *writer) show(r *request) {
 	if r.err = w.begin(); r.err != nil {
 		return
 	}
-	tx := records.Reader(w.conn, &w.db.memory)
+	tx := records.Reader(w.conn, &w.db.memory, &w.held)
 	returned := false
 	defer func() {
 		tx.End()
@@ -247,7 +248,7 @@ func (w *writer) serve(r *request) {
 		return
 	}
 	w.wrote, w.marked = false, false
-	tx := records.New((*turn)(w), &w.db.memory, w.db.now, here)
+	tx := records.New((*turn)(w), &w.db.memory, &w.held, w.db.now, here)
 	returned := false
 	defer func() {
 		events := tx.End()
@@ -290,6 +291,9 @@ func (w *writer) keep() {
 // undo takes back what the job wrote: to its savepoint, or wholly. Where that
 // took a neighbour's writes along, the group begins again.
 func (w *writer) undo() {
+	if w.wrote {
+		w.held.Forget()
+	}
 	switch {
 	case w.conn.broken != nil || !w.wrote:
 	case w.marked:

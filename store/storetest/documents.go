@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/templates"
+	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/things"
 )
 
@@ -161,6 +163,69 @@ func documents(t *testing.T, open Open) {
 			return err
 		})
 	})
+}
+
+// undone puts, deletes and reads records in Updates that fail: whoever comes
+// after finds what was there before, however the driver remembers.
+func undone(t *testing.T, open Open) {
+	db := open(t)
+	update(t, db, func(ctx context.Context, tx tx) error {
+		return tx.InsertTenant(ctx, &tenants.Record{Tenant: arn.Default, Settings: tenants.Settings{Limits: tenants.Limits{ref.GroupDepth: 3}}, Created: noon})
+	})
+	depth := func(ctx context.Context, tx tx, want int) error {
+		got, err := tx.Limit(ctx, arn.Default, ref.GroupDepth)
+		same(t, got, want)
+		return err
+	}
+	fail := func(f func(context.Context, tx) error) {
+		t.Helper()
+		no := errors.New("no")
+		err := db.Update(t.Context(), func(ctx context.Context, tx tx) error {
+			if err := f(ctx, tx); err != nil {
+				return err
+			}
+			return no
+		})
+		if !errors.Is(err, no) {
+			t.Fatalf("Update: %v", err)
+		}
+	}
+	now := func(want func(context.Context, tx) error) {
+		t.Helper()
+		update(t, db, want)
+		if err := db.Peek(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range kinds() {
+		is := func(v int) func(context.Context, tx) error {
+			return func(ctx context.Context, tx tx) error {
+				got, err := k.get(ctx, tx)
+				same(t, got, k.want(v))
+				return err
+			}
+		}
+		update(t, db, func(ctx context.Context, tx tx) error { return k.put(ctx, tx, 1) })
+		now(is(1))
+		fail(func(ctx context.Context, tx tx) error {
+			if err := k.put(ctx, tx, 2); err != nil {
+				return err
+			}
+			return is(2)(ctx, tx)
+		})
+		now(is(1))
+		fail(k.remove)
+		now(is(1))
+	}
+	now(func(ctx context.Context, tx tx) error { return depth(ctx, tx, 3) })
+	fail(func(ctx context.Context, tx tx) error {
+		err := tx.UpdateTenant(ctx, &tenants.Record{Tenant: arn.Default, Settings: tenants.Settings{Limits: tenants.Limits{ref.GroupDepth: 9}}})
+		if err != nil {
+			return err
+		}
+		return depth(ctx, tx, 9)
+	})
+	now(func(ctx context.Context, tx tx) error { return depth(ctx, tx, 3) })
 }
 
 func links(t *testing.T, open Open) {

@@ -47,6 +47,7 @@ func Records(t *testing.T, open Open) {
 		{"records", records},
 		{"authorities", authorities},
 		{"documents", documents},
+		{"documents undone", undone},
 		{"links", links},
 		{"attempts", findAttempts},
 		{"audit", auditTrail},

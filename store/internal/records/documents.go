@@ -81,22 +81,31 @@ func noDocument(noun, name string) error {
 }
 
 func (tx *Tx) document(ctx context.Context, t arn.Tenant, kind, noun, name string) (string, error) {
+	at := place{t, kind, name}
+	if body, ok := tx.held.body(at); ok && !tx.ended {
+		return body, nil
+	}
 	var body string
 	found, err := tx.get(ctx, "SELECT body FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3",
 		[]any{t.String(), kind, name}, &body)
 	if err == nil && !found {
 		err = noDocument(noun, name)
 	}
+	if err == nil {
+		tx.held.keep(at, body)
+	}
 	return body, err
 }
 
 func (tx *Tx) putDocument(ctx context.Context, t arn.Tenant, kind, name, body string) error {
+	tx.held.drop(place{t, kind, name})
 	_, err := tx.exec(ctx, `INSERT INTO documents (tenant, kind, name, body) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant, kind, name) DO UPDATE SET body = excluded.body`, t.String(), kind, name, body)
 	return err
 }
 
 func (tx *Tx) deleteDocument(ctx context.Context, t arn.Tenant, kind, noun, name string) error {
+	tx.held.drop(place{t, kind, name})
 	n, err := tx.exec(ctx, "DELETE FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3", t.String(), kind, name)
 	if err == nil && n == 0 {
 		return noDocument(noun, name)

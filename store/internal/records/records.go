@@ -39,6 +39,7 @@ type Conn interface {
 type Tx struct {
 	conn   Conn
 	memory *Memory
+	held   *Held
 	now    func() time.Time
 	node   string // who writes
 	writes bool
@@ -52,12 +53,12 @@ var _ store.Tx = (*Tx)(nil)
 
 // New makes the Tx of a transaction of the node that may write. Its events are
 // stamped with now where they carry no time.
-func New(c Conn, m *Memory, now func() time.Time, node string) *Tx {
-	return &Tx{conn: c, memory: m, now: now, node: node, writes: true}
+func New(c Conn, m *Memory, h *Held, now func() time.Time, node string) *Tx {
+	return &Tx{conn: c, memory: m, held: h, now: now, node: node, writes: true}
 }
 
 // Reader makes the Tx of a transaction that only reads.
-func Reader(c Conn, m *Memory) *Tx { return &Tx{conn: c, memory: m} }
+func Reader(c Conn, m *Memory, h *Held) *Tx { return &Tx{conn: c, memory: m, held: h} }
 
 // End makes every later call fail, so that a Tx which outlives its function
 // cannot touch a neighbour's transaction, and gives the events that it emitted.

@@ -41,6 +41,9 @@ func settings(s tenants.Settings) (string, error) {
 // Limit gives the limit of a tenant that holds. One transaction looks once.
 func (tx *Tx) Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, error) {
 	if tx.limited == nil || tx.limited.Tenant != t {
+		if tx.limited = tx.held.limitsOf(t); tx.limited != nil {
+			return tx.limited.Settings.Limits.Of(name), nil
+		}
 		r, err := tx.Tenant(ctx, t)
 		if fault.Is(err, fault.Missing) {
 			r, err = &tenants.Record{Tenant: t}, nil
@@ -49,6 +52,7 @@ func (tx *Tx) Limit(ctx context.Context, t arn.Tenant, name ref.Limit) (int, err
 			return 0, err
 		}
 		tx.limited = r
+		tx.held.keepLimits(r)
 	}
 	return tx.limited.Settings.Limits.Of(name), nil
 }
@@ -73,6 +77,7 @@ func (tx *Tx) InsertTenant(ctx context.Context, r *tenants.Record) error {
 		return err
 	}
 	tx.limited = nil
+	tx.held.dropLimits(r.Tenant)
 	n, err := tx.exec(ctx, "INSERT INTO tenants (tenant, disabled, created, settings) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 		r.Tenant.String(), bit(r.Disabled), micros(r.Created), set)
 	return expect(n, err, fault.Exists, "Account %s exists already in %s.", r.Tenant.Account, r.Tenant.Region)
@@ -85,6 +90,7 @@ func (tx *Tx) UpdateTenant(ctx context.Context, r *tenants.Record) error {
 		return err
 	}
 	tx.limited = nil
+	tx.held.dropLimits(r.Tenant)
 	n, err := tx.exec(ctx, "UPDATE tenants SET disabled = $1, settings = $2 WHERE tenant = $3", bit(r.Disabled), set, r.Tenant.String())
 	if err == nil && n == 0 {
 		return noTenant(r.Tenant)
