@@ -53,7 +53,7 @@ func CreateAuthorizer(ctx context.Context, s Store, t arn.Tenant, a *Authorizer)
 	if err := checkSigning(a); err != nil {
 		return err
 	}
-	if _, err := ref.Retag(nil, a.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, a.Tags, nil); err != nil {
 		return err
 	}
 	err := vacant(ctx, s, t, authorizers, a.Name, ref.Authorizers,
@@ -140,7 +140,7 @@ func TagAuthorizer(ctx context.Context, s Store, t arn.Tenant, name string, set 
 	if err != nil {
 		return err
 	}
-	if a.Tags, err = ref.Retag(a.Tags, set, remove); err != nil {
+	if a.Tags, err = ref.Retag(ctx, s, t, a.Tags, set, remove); err != nil {
 		return err
 	}
 	return documents.Put(ctx, s, t, authorizers, name, a)

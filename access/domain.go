@@ -104,7 +104,7 @@ func CreateDomain(ctx context.Context, s Store, t arn.Tenant, d *Domain, now tim
 	d.Authentication = cmp.Or(d.Authentication, ByDefault)
 	d.Protocol = cmp.Or(d.Protocol, ByDefault)
 	d.Tail = ref.ID(t.String(), domains, d.Name, now)[:5]
-	if _, err := ref.Retag(nil, d.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, d.Tags, nil); err != nil {
 		return err
 	}
 	if err := checkHost(d); err != nil {
@@ -223,7 +223,7 @@ func TagDomain(ctx context.Context, s Store, t arn.Tenant, name string, set map[
 	if err != nil {
 		return err
 	}
-	if d.Tags, err = ref.Retag(d.Tags, set, remove); err != nil {
+	if d.Tags, err = ref.Retag(ctx, s, t, d.Tags, set, remove); err != nil {
 		return err
 	}
 	return documents.Put(ctx, s, t, domains, name, d)

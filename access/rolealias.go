@@ -31,7 +31,7 @@ func RoleAliasARN(t arn.Tenant, name string) string { return t.Resource("roleali
 // and the duration or zero for the default. A name serves once, even with the
 // same content.
 func CreateRoleAlias(ctx context.Context, s Store, t arn.Tenant, a *RoleAlias) error {
-	if _, err := ref.Retag(nil, a.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, a.Tags, nil); err != nil {
 		return err
 	}
 	err := vacant(ctx, s, t, roleAliases, a.Name, ref.RoleAliases,
@@ -73,7 +73,7 @@ func TagRoleAlias(ctx context.Context, s Store, t arn.Tenant, name string, set m
 	if err != nil {
 		return err
 	}
-	if a.Tags, err = ref.Retag(a.Tags, set, remove); err != nil {
+	if a.Tags, err = ref.Retag(ctx, s, t, a.Tags, set, remove); err != nil {
 		return err
 	}
 	return documents.Put(ctx, s, t, roleAliases, name, a)

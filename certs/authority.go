@@ -135,7 +135,7 @@ func AddAuthority(ctx context.Context, s Store, a *Authority, code string, now t
 	if err := a.Registration.check(); err != nil {
 		return err
 	}
-	tags, err := ref.Retag(nil, a.Tags, nil)
+	tags, err := ref.Retag(ctx, s, a.Tenant, nil, a.Tags, nil)
 	if err != nil {
 		return err
 	}

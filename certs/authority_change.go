@@ -80,7 +80,7 @@ func TagAuthority(ctx context.Context, s Store, t arn.Tenant, id arn.CertID, set
 	if err != nil {
 		return err
 	}
-	if a.Tags, err = ref.Retag(a.Tags, set, remove); err != nil {
+	if a.Tags, err = ref.Retag(ctx, s, t, a.Tags, set, remove); err != nil {
 		return err
 	}
 	return s.UpdateAuthority(ctx, a)

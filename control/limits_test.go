@@ -68,6 +68,9 @@ func TestLimitsAreTheAccounts(t *testing.T) {
 		{ref.PoliciesPerGroup, 1, [][3]string{{"PUT", "/target-policies/p", `{"target":"arn:aws:iot:us-east-1:000000000000:thinggroup/top"}`}},
 			"PUT", "/target-policies/q", `{"target":"arn:aws:iot:us-east-1:000000000000:thinggroup/top"}`, 410, "LimitExceededException", "the limit is 1."},
 		{ref.Templates, 1, [][3]string{{"POST", "/provisioning-templates", template("one")}}, "POST", "/provisioning-templates", template("two"), 410, "LimitExceededException", "the limit is 1."},
+		{ref.TemplateCharacters, 40, nil, "POST", "/provisioning-templates", template("characters"), 400, "InvalidRequestException", "at most 40 are allowed."},
+		{ref.Tags, 1, [][3]string{{"POST", "/thing-groups/tagged", `{"tags":[{"Key":"a","Value":"1"}]}`}},
+			"POST", "/tags", `{"resourceArn":"arn:aws:iot:us-east-1:000000000000:thinggroup/tagged","tags":[{"Key":"b","Value":"2"}]}`, 410, "LimitExceededException", "would carry 2 tags; the limit is 1."},
 		{ref.TemplateVersions, 1, nil, "POST", "/provisioning-templates/one/versions", template("one"), 409, "VersionsLimitExceededException", "(1)"},
 	} {
 		t.Run(string(c.limit), func(t *testing.T) {

@@ -23,7 +23,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, name, document string, t
 	if err := checkDocument(ctx, s, t, document); err != nil {
 		return nil, err
 	}
-	tags, err := ref.Retag(nil, tags, nil)
+	tags, err := ref.Retag(ctx, s, t, nil, tags, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func Tag(ctx context.Context, s Store, t arn.Tenant, name string, set map[string
 	if err != nil {
 		return err
 	}
-	if r.Tags, err = ref.Retag(r.Tags, set, remove); err != nil {
+	if r.Tags, err = ref.Retag(ctx, s, t, r.Tags, set, remove); err != nil {
 		return err
 	}
 	return s.PutPolicy(ctx, r)

@@ -17,6 +17,8 @@ const (
 	PoliciesPerGroup     Limit = "policies-per-group"     // attached to a thing group
 	PolicyVersions       Limit = "policy-versions"        // of a policy, at a time
 	PolicyCharacters     Limit = "policy-characters"      // of a policy document, white space not counted
+	Tags                 Limit = "tags"                   // of a resource
+	TemplateCharacters   Limit = "template-characters"    // of a template
 	Templates            Limit = "templates"              // of an account
 	TemplateVersions     Limit = "template-versions"      // of a template, at a time
 	CAsPerSubject        Limit = "cas-per-subject"        // CA certificates of an account with one subject

@@ -1,12 +1,14 @@
 package ref
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
 )
 
@@ -32,23 +34,31 @@ func TestIDIsAUUIDOfItsRecord(t *testing.T) {
 	}
 }
 
+// fifty is every limit of an account.
+type fifty struct{}
+
+func (fifty) Limit(context.Context, arn.Tenant, Limit) (int, error) { return 50, nil }
+
 func TestRetag(t *testing.T) {
 	old := map[string]string{"site": "north", "line": "1"}
-	got, err := Retag(old, map[string]string{"line": "2"}, []string{"site", "none"})
+	got, err := Retag(t.Context(), fifty{}, arn.Default, old, map[string]string{"line": "2"}, []string{"site", "none"})
 	if diff := cmp.Diff(map[string]string{"line": "2"}, got); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	if len(old) != 2 {
 		t.Error("the old tags were changed")
 	}
-	if _, err := Retag(nil, map[string]string{"AWS:x": ""}, nil); !fault.Is(err, fault.InvalidRequest) {
+	if _, err := Retag(t.Context(), fifty{}, arn.Default, nil, map[string]string{"AWS:x": ""}, nil); !fault.Is(err, fault.InvalidRequest) {
 		t.Errorf("a reserved key gave %v", err)
 	}
 	many := map[string]string{}
-	for i := range MaxTags + 1 {
+	for i := range 51 {
 		many[fmt.Sprint(i)] = ""
 	}
-	if _, err := Retag(nil, many, nil); !fault.Is(err, fault.LimitExceeded) {
+	if _, err := Retag(t.Context(), fifty{}, arn.Default, nil, many, nil); !fault.Is(err, fault.LimitExceeded) {
 		t.Errorf("51 tags gave %v", err)
+	}
+	if got, err := Retag(t.Context(), fifty{}, arn.Default, many, nil, []string{"0"}); err != nil || len(got) != 50 {
+		t.Errorf("a resource that carries more than a new limit keeps %d tags after one was taken away: %v", len(got), err)
 	}
 }

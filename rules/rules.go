@@ -58,7 +58,7 @@ func Create(ctx context.Context, s Store, t arn.Tenant, r *Rule) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if _, err := ref.Retag(nil, r.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, r.Tags, nil); err != nil {
 		return err
 	}
 	switch _, err := documents.Find[Rule](ctx, s, t, RuleDocument, r.Name); {
@@ -171,7 +171,7 @@ func Tag(ctx context.Context, s Store, t arn.Tenant, name string, set map[string
 	if err != nil {
 		return err
 	}
-	if r.Tags, err = ref.Retag(r.Tags, set, remove); err != nil {
+	if r.Tags, err = ref.Retag(ctx, s, t, r.Tags, set, remove); err != nil {
 		return err
 	}
 	return documents.Put(ctx, s, t, RuleDocument, name, r)

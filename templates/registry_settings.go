@@ -54,7 +54,7 @@ func Tag(ctx context.Context, s Store, t arn.Tenant, name string, set map[string
 	if err := checkSettings(set); err != nil {
 		return err
 	}
-	if r.Tags, err = ref.Retag(r.Tags, set, remove); err != nil {
+	if r.Tags, err = ref.Retag(ctx, s, t, r.Tags, set, remove); err != nil {
 		return err
 	}
 	return put(ctx, s, r, now)

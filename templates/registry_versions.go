@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
@@ -21,10 +22,10 @@ var nameForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,36}$`)
 // tenant, name, description, type, enabled, role, hook, tags and the moment;
 // Create fills the rest.
 func Create(ctx context.Context, s Store, r *Record, body string) error {
-	if err := checkRecord(r); err != nil {
+	if err := checkRecord(ctx, s, r); err != nil {
 		return err
 	}
-	if err := checkBody(body, r.Type); err != nil {
+	if err := checkBody(ctx, s, r.Tenant, body, r.Type); err != nil {
 		return err
 	}
 	if err := checkSettings(r.Tags); err != nil {
@@ -55,7 +56,7 @@ func Create(ctx context.Context, s Store, r *Record, body string) error {
 	return put(ctx, s, r, r.Created)
 }
 
-func checkRecord(r *Record) error {
+func checkRecord(ctx context.Context, s Store, r *Record) error {
 	if !nameForm.MatchString(r.Name) {
 		return fault.New(fault.InvalidRequest, "Template name %q: expected 1 to 36 of letters, digits, underscore and hyphen.", arn.Clip(r.Name, 60))
 	}
@@ -64,20 +65,29 @@ func checkRecord(r *Record) error {
 		return err
 	}
 	r.Type = kind.String()
-	if r.Tags, err = ref.Retag(nil, r.Tags, nil); err != nil {
+	if r.Tags, err = ref.Retag(ctx, s, r.Tenant, nil, r.Tags, nil); err != nil {
 		return err
 	}
 	return checkHook(r)
 }
 
 // checkBody says what is wrong with a body for the type of template.
-func checkBody(body, typ string) error {
+func checkBody(ctx context.Context, s Store, t arn.Tenant, body, typ string) error {
 	kind, err := KindOf(typ)
 	if err != nil {
 		return err
 	}
-	_, err = Parse([]byte(body), kind)
-	return err
+	if _, err = Parse([]byte(body), kind); err != nil {
+		return err
+	}
+	most, err := s.Limit(ctx, t, ref.TemplateCharacters)
+	if err != nil {
+		return err
+	}
+	if n := utf8.RuneCountInString(body); n > most {
+		return invalid("The template is %d characters long; at most %d are allowed.", n, most)
+	}
+	return nil
 }
 
 // checkHook fills the payload version of a hook and says what is wrong with it.
@@ -106,7 +116,7 @@ func CreateVersion(ctx context.Context, s Store, t arn.Tenant, name, body string
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkBody(body, r.Type); err != nil {
+	if err := checkBody(ctx, s, t, body, r.Type); err != nil {
 		return nil, nil, err
 	}
 	most, err := s.Limit(ctx, t, ref.TemplateVersions)

@@ -16,7 +16,7 @@ func CreateBillingGroup(ctx context.Context, s Store, t arn.Tenant, g *BillingGr
 	if err := checkName("Billing group name", g.Name); err != nil {
 		return err
 	}
-	if _, err := ref.Retag(nil, g.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, g.Tags, nil); err != nil {
 		return err
 	}
 	old, err := s.BillingGroup(ctx, t, g.Name)
@@ -54,7 +54,7 @@ func TagBillingGroup(ctx context.Context, s Store, t arn.Tenant, name string, se
 	if err != nil {
 		return missing(err, "Billing group %s does not exist.", name)
 	}
-	if g.Tags, err = ref.Retag(g.Tags, set, remove); err != nil {
+	if g.Tags, err = ref.Retag(ctx, s, t, g.Tags, set, remove); err != nil {
 		return err
 	}
 	return s.PutBillingGroup(ctx, t, g)

@@ -24,7 +24,7 @@ func CreateGroup(ctx context.Context, s Store, t arn.Tenant, g *Group) error {
 	if err := checkAttributes(ctx, s, t, g.Attributes, ref.GroupAttributes, ""); err != nil {
 		return err
 	}
-	if _, err := ref.Retag(nil, g.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, g.Tags, nil); err != nil {
 		return err
 	}
 	old, err := s.Group(ctx, t, g.Name)
@@ -164,7 +164,7 @@ func TagGroup(ctx context.Context, s Store, t arn.Tenant, name string, set map[s
 	if err != nil {
 		return missing(err, "Thing group %s does not exist.", name)
 	}
-	if g.Tags, err = ref.Retag(g.Tags, set, remove); err != nil {
+	if g.Tags, err = ref.Retag(ctx, s, t, g.Tags, set, remove); err != nil {
 		return err
 	}
 	return putGroup(ctx, s, t, g, "", now)

@@ -21,7 +21,7 @@ func CreateType(ctx context.Context, s Store, t arn.Tenant, ty *Type) error {
 	if err := checkType(ctx, s, t, ty); err != nil {
 		return err
 	}
-	if _, err := ref.Retag(nil, ty.Tags, nil); err != nil {
+	if _, err := ref.Retag(ctx, s, t, nil, ty.Tags, nil); err != nil {
 		return err
 	}
 	old, err := s.ThingType(ctx, t, ty.Name)
@@ -114,7 +114,7 @@ func Deprecate(ctx context.Context, s Store, t arn.Tenant, name string, undo boo
 // TagType writes the tags of set and removes the keys of remove.
 func TagType(ctx context.Context, s Store, t arn.Tenant, name string, set map[string]string, remove []string, now time.Time) error {
 	return changeType(ctx, s, t, name, "", now, func(ty *Type) (err error) {
-		ty.Tags, err = ref.Retag(ty.Tags, set, remove)
+		ty.Tags, err = ref.Retag(ctx, s, t, ty.Tags, set, remove)
 		return err
 	})
 }
