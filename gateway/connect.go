@@ -78,6 +78,7 @@ func (s *session) settle(p *mqtt.Connect) {
 	s.reasons = s.version == mqtt.V5 && p.Properties.RequestProblemInfo.Or(true)
 	s.window = min(int(p.Properties.ReceiveMaximum.Or(maxInflight)), maxInflight)
 	s.maxPacket = int(p.Properties.MaximumPacketSize.Or(0))
+	s.aliasMax = min(int(p.Properties.TopicAliasMaximum.Or(0)), maxAliases)
 	s.keepAlive = time.Duration(p.KeepAlive) * time.Second
 	switch {
 	case s.keepAlive == 0 || s.keepAlive > maxKeepAlive:
@@ -107,6 +108,9 @@ func (s *session) acceptable(p *mqtt.Connect) (mqtt.ReasonCode, string) {
 	}
 	if s.maxPacket > 0 && s.maxPacket < minClientPacket {
 		return mqtt.UnspecifiedError, fmt.Sprintf("CONNECT says that the device takes packets of at most %d bytes (Maximum Packet Size); at least %d are needed.", s.maxPacket, minClientPacket)
+	}
+	if n := userBytes(&p.Properties); n > maxUser {
+		return mqtt.QuotaExceeded, fmt.Sprintf("CONNECT has user properties of %d bytes; at most %d are allowed.", n, maxUser)
 	}
 	if p.Properties.AuthMethod.IsSet() { // MQTT 5.0, 4.12
 		return mqtt.NotAuthorized, "CONNECT names an authentication method; enhanced authentication is not supported."
@@ -201,25 +205,6 @@ func (s *session) mayConnect() string {
 	return s.rights.Load().decide("iot:Connect", resource)
 }
 
-// mayWill checks the will's topic at CONNECT, as AWS does. Wills are not
-// published yet.
-func (s *session) mayWill(w *mqtt.Will) (mqtt.ReasonCode, string) {
-	if w.QoS == 2 {
-		return mqtt.QoSNotSupported, "The will asks for QoS 2, which is not supported; use QoS 0 or 1."
-	}
-	actions := []string{"iot:Publish"}
-	if w.Retain {
-		actions = append(actions, "iot:RetainPublish")
-	}
-	for _, a := range actions {
-		resource := policy.TopicARN(s.tenant, w.Topic)
-		if why := s.rights.Load().decide(a, resource); why != "" {
-			return mqtt.NotAuthorized, "The will may not be published. " + why
-		}
-	}
-	return 0, ""
-}
-
 // enter takes the client id and answers CONNACK.
 func (s *session) enter(p *mqtt.Connect) string {
 	old, refused := s.g.hub.claim(s)
@@ -231,6 +216,9 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if old != nil {
 		s.takeOver(old)
 	}
+	if err := s.keepWill(p.Will, false, 0); err != nil {
+		return s.refuseFor("will", err)
+	}
 	s.who()
 	s.rec.Step("connect", fmt.Sprintf("%s, client id %s, accepted.", s.version, s.clientID))
 	s.passed = true
@@ -239,7 +227,6 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
-	s.keepWill(p.Will, false)
 	s.welcome(s.connack(p))
 	s.tellConnected()
 	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("principal", s.name()))

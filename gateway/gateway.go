@@ -109,14 +109,15 @@ type Config struct {
 // Gateway serves devices.
 type Gateway struct {
 	Config
-	hub    *hub
-	topics *topics
-	recent *recent
-	door   *door
-	web    *web
-	lives  lives
-	turns  turns
-	paces  paces
+	hub     *hub
+	topics  *topics
+	recent  *recent
+	door    *door
+	web     *web
+	lives   lives
+	waiting waiting
+	turns   turns
+	paces   paces
 
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc

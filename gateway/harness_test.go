@@ -108,6 +108,7 @@ func (r *rig) advance(d time.Duration) {
 type flakyDB struct {
 	store.DB
 	broken atomic.Bool
+	full   atomic.Bool            // fails to write, and reads
 	begun  atomic.Pointer[func()] // runs once, when the next View's snapshot has begun
 	read   atomic.Pointer[func()] // runs once, after the next View has read
 }
@@ -137,7 +138,7 @@ func (d *flakyDB) Peek(ctx context.Context, f func(context.Context, store.Tx) er
 }
 
 func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) error) error {
-	if d.broken.Load() {
+	if d.broken.Load() || d.full.Load() {
 		return errDisk
 	}
 	return d.DB.Update(ctx, f)

@@ -165,6 +165,13 @@ func (h *hub) all() []*session {
 	return out
 }
 
+// holds says whether a connection has the client id.
+func (h *hub) holds(k clientKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.clients[k] != nil
+}
+
 func (h *hub) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -17,6 +17,7 @@ type Limits struct {
 	Queue       int           // bytes that wait for a slow reader, about; 1 MiB
 	Failures    float64       // failed connections per second and address that are borne; 20
 	Burst       int           // … and at once; 200
+	WillGrace   time.Duration // the wills of connections that died with the server wait so long for listeners; 3 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -33,6 +34,7 @@ func (l Limits) withDefaults() Limits {
 	long(&l.Handshake, 10*time.Second)
 	long(&l.KeepAlive, 30*time.Second)
 	long(&l.Write, 30*time.Second)
+	long(&l.WillGrace, 3*time.Second)
 	long(&l.WebSocket, 24*time.Hour)
 	if l.Failures == 0 {
 		l.Failures = 20

@@ -26,8 +26,9 @@ type outbox struct {
 	idle     chan struct{} // closed by the writer when it ends; nil if nobody waits
 	inflight map[uint16]struct{}
 	nextID   uint16
-	pending  []*mqtt.Publish // QoS 1 messages that wait for room in the window
-	held     int             // bytes of pending
+	aliases  map[string]uint16 // of topics that the device was told, nil until the first
+	pending  []*mqtt.Publish   // QoS 1 messages that wait for room in the window
+	held     int               // bytes of pending
 }
 
 // closeTimeout is how long a closing connection may take to take its last
@@ -82,6 +83,7 @@ func (s *session) queue(p mqtt.Packet) queued {
 	if o.broken || o.closing {
 		return kept // nobody will miss it
 	}
+	p, named := s.shortened(p)
 	before := len(o.buf)
 	buf, err := mqtt.Append(o.buf, p, s.version)
 	if err != nil || s.maxPacket > 0 && len(buf)-before > s.maxPacket { // MQTT 5.0, 3.1.2.11.4
@@ -89,6 +91,9 @@ func (s *session) queue(p mqtt.Packet) queued {
 	}
 	if len(buf)+o.flying+o.held > s.g.Limits.Queue {
 		return full
+	}
+	if named != "" {
+		o.name(named)
 	}
 	s.wake(buf)
 	return kept

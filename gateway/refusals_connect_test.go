@@ -189,6 +189,7 @@ var connectCauses = []cause{
 	{"a client id that begins with $", 0, connects(withDevice, "$GEN/1")},
 	{"a client id of 129 bytes", 0, connects(withDevice, strings.Repeat("x", 129))},
 	{"a maximum packet size of 100 bytes", mqtt.V5, connects(withDevice, "small", maxPacket(100))},
+	{"user properties of more than 8 KiB in CONNECT", mqtt.V5, connects(withDevice, "wordy", func(p *mqtt.Connect) { p.Properties.User = manyWords() })},
 	{"an authentication method", mqtt.V5, connects(withDevice, "auth", func(p *mqtt.Connect) { p.Properties.AuthMethod = mqtt.Some("SCRAM-SHA-1") })},
 	{"a certificate that nobody registered", 0, connects(foreign, "lock-0")},
 	{"a certificate that nobody registered, and no server name", 0, connectsAs("", foreign)},
@@ -206,6 +207,8 @@ var connectCauses = []cause{
 	}},
 	{"a policy that denies", 0, connects(under(allowAll, denyConnect), "lock-0")},
 	{"a will of QoS 2", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "w", QoS: 2}))},
+	{"a will on a reserved topic", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "$aws/events/presence/connected/me"}))},
+	{"a will whose topic has too many levels", 0, connects(withDevice, "will", will(mqtt.Will{Topic: "1/2/3/4/5/6/7/8/9"}))},
 	{"a will that may not be published", 0, connects(under(onlyConnect), "will", will(mqtt.Will{Topic: "w", QoS: 1}))},
 	{"a claim with the client id of a provisioned device", 0, func(x *scene, v mqtt.Version) (string, string) {
 		holder := x.online(x.cert, "lock-0", v)

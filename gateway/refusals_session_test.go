@@ -46,6 +46,11 @@ func property(set func(*mqtt.Properties)) *mqtt.Publish {
 	return p
 }
 
+// manyWords is one byte more than user properties may have.
+func manyWords() []mqtt.UserProperty {
+	return []mqtt.UserProperty{{Key: "k", Value: strings.Repeat("v", maxUser)}}
+}
+
 // acts makes a cause of what a device with these policies sends.
 func acts(cert func(*scene) tls.Certificate, packets ...mqtt.Packet) func(*scene, mqtt.Version) (string, string) {
 	return func(x *scene, v mqtt.Version) (string, string) {
@@ -91,9 +96,7 @@ var sessionCauses = []cause{
 	{"topic alias 0", mqtt.V5, sends(aliased("a", 0))},
 	{"topic alias 9", mqtt.V5, sends(aliased("a", 9))},
 	{"a topic alias that stands for nothing", mqtt.V5, sends(aliased("", 3))},
-	{"user properties of more than 8 KiB", mqtt.V5, sends(property(func(p *mqtt.Properties) {
-		p.User = []mqtt.UserProperty{{Key: "k", Value: strings.Repeat("v", 8192)}}
-	}))},
+	{"user properties of more than 8 KiB", mqtt.V5, sends(property(func(p *mqtt.Properties) { p.User = manyWords() }))},
 	{"correlation data of more than 8 KiB", mqtt.V5, sends(property(func(p *mqtt.Properties) { p.CorrelationData = make([]byte, 8193) }))},
 	{"a content type of more than 256 bytes", mqtt.V5, sends(property(func(p *mqtt.Properties) { p.ContentType = mqtt.Some(strings.Repeat("c", 257)) }))},
 	{"a response topic with eight slashes", mqtt.V5, sends(property(func(p *mqtt.Properties) { p.ResponseTopic = mqtt.Some("a/b/c/d/e/f/g/h/i") }))},
@@ -107,6 +110,10 @@ var sessionCauses = []cause{
 	{"UNSUBSCRIBE with nine filters", 0, sends(&mqtt.Unsubscribe{PacketID: 1, Filters: filters(9)})},
 	{"SUBSCRIBE with a subscription identifier", mqtt.V5, sends(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a"}},
 		Properties: mqtt.Properties{SubscriptionIDs: []uint32{1}}})},
+	{"user properties of more than 8 KiB in SUBSCRIBE", mqtt.V5, sends(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a"}},
+		Properties: mqtt.Properties{User: manyWords()}})},
+	{"user properties of more than 8 KiB in UNSUBSCRIBE", mqtt.V5, sends(&mqtt.Unsubscribe{PacketID: 1, Filters: []string{"a"},
+		Properties: mqtt.Properties{User: manyWords()}})},
 	{"the 51st subscription", 0, does(func(d *raw) {
 		for i := range 51 {
 			d.send(subscribe(fmt.Sprintf("f/%d", i)))

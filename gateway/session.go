@@ -46,6 +46,7 @@ type session struct {
 	reasons   bool // the device wants reason strings
 	window    int  // QoS 1 messages it takes unacknowledged
 	maxPacket int  // bytes it takes; 0: any
+	aliasMax  int  // topic aliases it takes
 	keepAlive time.Duration
 	pace      *pace // nil: no rate quota holds
 
@@ -64,17 +65,21 @@ type session struct {
 	out   outbox
 	noted atomic.Bool // a withheld message was noted in the attempt
 
-	endOnce sync.Once
-	ended   atomic.Pointer[string] // why, once end was called
-	endCode atomic.Uint32          // with which reason code, set before ended
-	said    bool                   // the device said DISCONNECT
-	expired string                 // AWS's word for it, once the connection's time was over
-	ident   string                 // in lifecycle events; empty until the first
-	number  *int                   // among its client id's connections; nil until an event needs it
-	https   bool                   // it is one request over HTTPS, without CONNECT
-	passed  bool                   // CONNECT was accepted; fixed before CONNACK
-	arrived bool                   // a thing came of CONNECT, accepted or not
-	cause   string                 // of a refused CONNECT: alike attempts are folded
+	will      willBox
+	displaced *session // the connection that was taken over, until its will is settled
+
+	endOnce  sync.Once
+	ended    atomic.Pointer[string] // why, once end was called
+	endCode  atomic.Uint32          // with which reason code, set before ended
+	said     bool                   // the device said DISCONNECT
+	saidWill bool                   // … and asked for its will
+	expired  string                 // AWS's word for it, once the connection's time was over
+	ident    string                 // in lifecycle events; empty until the first
+	number   *int                   // among its client id's connections; nil until an event needs it
+	https    bool                   // it is one request over HTTPS, without CONNECT
+	passed   bool                   // CONNECT was accepted; fixed before CONNACK
+	arrived  bool                   // a thing came of CONNECT, accepted or not
+	cause    string                 // of a refused CONNECT: alike attempts are folded
 }
 
 // A link carries MQTT: TLS itself, or a WebSocket in it. CloseWrite says that
@@ -157,7 +162,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Pingreq:
 		s.send(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
-		s.said = true
+		s.said, s.saidWill = true, p.Code == mqtt.DisconnectWithWill
 		s.farewell(nil) // nothing is sent after a DISCONNECT
 		return "The device said DISCONNECT."
 	case *mqtt.Connect:
@@ -269,9 +274,9 @@ func (s *session) close(why string) {
 	s.cancel()
 	s.detach()
 	s.g.hub.leave(s)
+	s.leaveWill() // what becomes of it stands in the attempt
 	s.journal(why)
 	if s.passed {
-		s.leaveWill()
 		s.tellDisconnected()
 	}
 	s.finish()

@@ -30,6 +30,9 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 	if len(p.Filters) > maxFilters {
 		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
 	}
+	if n := userBytes(&p.Properties); n > maxUser {
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("SUBSCRIBE has user properties of %d bytes; at most %d are allowed.", n, maxUser))
+	}
 	ack := &mqtt.Suback{PacketID: p.PacketID}
 	var granted []string
 	var added []addition
@@ -145,6 +148,9 @@ func (s *session) add(sub *subscription) (isNew, ok bool) {
 func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 	if len(p.Filters) > maxFilters {
 		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has %d filters; at most %d are allowed in one packet. Send the others in a packet of their own.", len(p.Filters), maxFilters))
+	}
+	if n := userBytes(&p.Properties); n > maxUser {
+		return s.violation(mqtt.QuotaExceeded, fmt.Sprintf("UNSUBSCRIBE has user properties of %d bytes; at most %d are allowed.", n, maxUser))
 	}
 	ack := &mqtt.Unsuback{PacketID: p.PacketID}
 	var gone []string

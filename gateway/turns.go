@@ -98,6 +98,7 @@ func (s *session) takeOver(old *session) {
 	case old.holder() != s.holder():
 		old.rec.Refuse("takeover", text)
 	}
+	s.displaced = old
 	old.end(mqtt.SessionTakenOver, fmt.Sprintf("Another connection took over client id %s. If both are meant to stay, each needs a client id of its own.", quoted(s.clientID)))
 	s.rec.Step("connect", fmt.Sprintf("Took over client id %s from the connection of certificate %s from %s (since %s).", s.clientID, old.certID, old.remote, stamp(old.since)))
 }

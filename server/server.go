@@ -343,11 +343,15 @@ func (s *Server) Run(ctx context.Context) error {
 	background.Go(func() error { s.sealTrail(back); return nil })
 	defer func() { stopBack(); _ = background.Wait() }()
 
+	if err := s.gateway.AdoptWills(ctx); err != nil { // Tend tries again
+		s.cfg.Log.ErrorContext(ctx, "wills of an earlier run", slog.Any("err", err))
+	}
 	edges, ctx := errgroup.WithContext(ctx)
 	edges.Go(func() error { return ignoreEnd(s.keys.Run(ctx)) })
 	edges.Go(func() error { s.dispatch.Run(ctx, s.cfg.Store == "sqlite"); return nil })
 	edges.Go(func() error { s.provision.Reap(ctx, s.cfg.ReapEvery); return nil })
 	edges.Go(func() error { s.bulk.Run(ctx); return nil })
+	edges.Go(func() error { s.gateway.Tend(ctx); return nil })
 	edges.Go(func() error { return s.gateway.Serve(s.listeners["mqtt"], gateway.Plain) })
 	if ln := s.listeners["alpn"]; ln != nil {
 		edges.Go(func() error { return s.gateway.Serve(ln, gateway.ByALPN) })
