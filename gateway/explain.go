@@ -48,7 +48,7 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 	case strings.Contains(err.Error(), "invalid signature by the client certificate"):
 		return "key", "The device's signature does not fit its certificate: the private key it uses belongs to another certificate."
 	case errors.As(err, &alert) || strings.HasPrefix(err.Error(), "remote error"):
-		return "alert", explainAlert(err.Error())
+		return "alert", explainAlert(err.Error()) + h.dates()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), isReset(err):
 		if h.heard {
 			return "broken-off", "The device closed the connection in the middle of the TLS handshake. Often it does not trust the server's certificate: does it hold this server's root-ca.pem?"
@@ -107,13 +107,21 @@ func explainAlert(text string) string {
 	case strings.Contains(text, "unknown certificate authority"):
 		meaning = "The device does not trust this server: it must hold this server's root-ca.pem as its root."
 	case strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate"):
-		meaning = "The device refused the server's certificate: it holds another root, connects under another name, or its clock is outside the certificate's dates."
+		meaning = "The device refused the server's certificate: its clock is outside the certificate's dates (after a power cut it may say 1970, and the certificate is not valid yet), it holds another root, or it connects under another name."
 	case strings.Contains(text, "expired certificate"):
 		meaning = "The device believes that the server's certificate has expired; usually the device's clock is wrong, such as 1970 after a power cut."
 	case strings.Contains(text, "handshake failure"), strings.Contains(text, "protocol version"):
 		meaning = "Device and server share no TLS version or cipher suite."
 	}
 	return fmt.Sprintf("The device sent a TLS alert (%s). %s", arn.Clip(strings.TrimPrefix(text, "remote error: "), 80), meaning)
+}
+
+// dates says when the certificate is valid that the device refused.
+func (h *hello) dates() string {
+	if h.shown == nil {
+		return ""
+	}
+	return fmt.Sprintf(" The server's certificate is valid from %s to %s.", stamp(h.shown.NotBefore), stamp(h.shown.NotAfter))
 }
 
 func refusedALPN(offered []string) string {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"slices"
@@ -54,7 +55,11 @@ func (g *Gateway) chooser(mode Mode) func(offered []string) *tls.Config {
 		return &tls.Config{
 			MinVersion: tls.VersionTLS12, ClientAuth: auth, NextProtos: protocols, SessionTicketsDisabled: true,
 			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				return g.Names.Certificate(h.ServerName)
+				c, err := g.Names.Certificate(h.ServerName)
+				if hello, ok := h.Context().Value(helloKey{}).(*hello); ok && err == nil {
+					hello.shown = c.Leaf
+				}
+				return c, err
 			},
 		}
 	}
@@ -93,6 +98,7 @@ type hello struct {
 	name      string
 	protocols []string
 	suites    []uint16
+	shown     *x509.Certificate // what the server showed; nil if it came to none
 }
 
 // An ear notices the first byte of a connection.

@@ -111,6 +111,7 @@ var tlsCauses = []cause{
 	{"no certificate for MQTT on the ALPN port", once, shakes(nobody, true, alpn(alpnMQTT))},
 	{"no certificate for HTTPS by ALPN on the ALPN port", once, shakes(nobody, true, alpn(alpnHTTPS))},
 	{"the device does not trust the server", once, shakes(withDevice, false, func(c *tls.Config) { c.RootCAs = x509.NewCertPool() })},
+	{"the device's clock says 1970", once, shakes(withDevice, false, func(c *tls.Config) { c.Time = func() time.Time { return time.Unix(0, 0) } })},
 	{"the device does not trust the server (unknown_ca)", once, alerts(48)},
 	{"the device refuses the server's certificate (bad_certificate)", once, alerts(42)},
 	{"the device's clock is wrong (certificate_expired)", once, alerts(45)},

@@ -128,6 +128,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		}
 	}
 	compareGolden(t, "testdata/refusals.golden", out.Bytes())
+	compareGolden(t, "../docs/refusals.md", manual(t, out.Bytes()))
 }
 
 const refusalsHead = `# Refusals

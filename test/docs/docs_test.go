@@ -66,11 +66,14 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// dropped is what an anchor has not of its heading.
+var dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+
 // hasHeading compares as the usual viewers make anchors of headings.
 func hasHeading(text, anchor string) bool {
 	for line := range strings.Lines(text) {
 		title, ok := strings.CutPrefix(strings.TrimLeft(strings.TrimSpace(line), "#"), " ")
-		if ok && strings.HasPrefix(line, "#") && strings.ReplaceAll(strings.ToLower(title), " ", "-") == anchor {
+		if ok && strings.HasPrefix(line, "#") && strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(title), ""), " ", "-") == anchor {
 			return true
 		}
 	}
