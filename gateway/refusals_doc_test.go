@@ -96,6 +96,6 @@ What a device's TLS library reports, and where to look:
 | 120 ` + "`no_application_protocol`" + ` | server | [another ALPN on the ALPN port](#another-alpn-on-the-alpn-port) |
 
 CERTIFICATE, DEVICE, ADDRESS, POLICY and TIME stand for what differs from device to
-device. This page is written by ` + "`go test ./gateway -run EveryRefusal -update`" + `, from
+device. Where nothing is said of what to do, the sentence says it. This page is written by ` + "`go test ./gateway -run EveryRefusal -update`" + `, from
 what a test saw when it provoked each.
 `

@@ -9,6 +9,7 @@ var groupRemedies = map[string]string{
 	"SUBSCRIBE and PUBLISH":                   "The device is connected. On 3.1.1 nothing but closing the connection can say no, so its loop of reconnecting is what one notices first.",
 	"Provisioning":                            "The answer on the topic that ends in `/rejected` carries the same sentence, to whatever version of MQTT. The connection stays, and a certificate's ownership token survives a refused registration.",
 	"Waits":                                   "The connection was in order and ended.",
+	"HTTPS and WebSocket":                     "What is refused on the HTTPS port, and on the ALPN port where HTTP is spoken. The answer's body carries the sentence, but for what nobody may learn who has not proved who they are.",
 	"Crowds":                                  "The server defends itself.",
 	"AWS's rate quotas":                       "These hold for accounts with the profile `aws` alone ([accounts](accounts.md)); `slipway account limits ACCOUNT --profile none` lifts them.",
 }
@@ -16,6 +17,21 @@ var groupRemedies = map[string]string{
 // remedies say what to do, where the sentence alone is not enough for somebody
 // who meets it the first time.
 var remedies = map[string]string{
+	"a topic's second retained message within a second":             "retain less often; a retained message is for what changes seldom.",
+	"no WebSocket at /mqtt":                                         "use a WebSocket client, and no plain HTTP request. A proxy in between must pass the headers on.",
+	"a WebSocket by an unknown key":                                 "`slipway key list` shows the keys of an account.",
+	"a WebSocket without a signature":                               "open the WebSocket with a presigned URL, as the AWS SDKs do; a certificate is not asked for there.",
+	"a statement about a client id, which HTTPS has not":            "write the topic into the policy, or use `${iot:CertificateId}`; the thing's variables have no value over HTTPS either, as on AWS.",
+	"neither certificate nor signature":                             "give the HTTP client the device's certificate and key, or sign the request.",
+	"MQTT without ALPN on the ALPN port":                            "set the ALPN protocol `x-amzn-mqtt-ca` in the device's TLS settings; on port 443 it tells MQTT from HTTP.",
+	"the store fails at a change of policy":                         "the server's log has the cause. Nothing is allowed until the policies can be read.",
+	"filter a/#/b":                                                  "`#` is the last level.",
+	"filter a+/b":                                                   "a wildcard fills its level: `a/+/b`.",
+	"user properties of more than 8 KiB":                            "send less, or put it into the payload.",
+	"SUBSCRIBE of QoS 2":                                            "ask for QoS 1.",
+	"a will on a reserved topic":                                    "use a topic of your own for the will; a rule can carry it on.",
+	"no certificate for HTTPS by ALPN on the ALPN port":             "as above: ALPN `x-amzn-http-ca` stands for HTTPS with a certificate.",
+	"no certificate for MQTT on the ALPN port":                      "as above: ALPN `x-amzn-mqtt-ca` stands for MQTT with a certificate.",
 	"no client certificate":                                         "set certificate and private key in the device's MQTT client; both of them, in PEM. The device's own log is the next place to look: many libraries go on without a certificate whose file they cannot read.",
 	"no client certificate, TLS 1.2":                                "as above.",
 	"a server name that is no endpoint":                             "use the host name of `slipway env` or of `aws iot describe-endpoint`, and let the library send it as SNI. A name of your own is made known by `slipway serve --host`.",
@@ -23,7 +39,6 @@ var remedies = map[string]string{
 	"another key than the certificate's":                            "compare `openssl x509 -noout -pubkey -in cert.pem` with `openssl pkey -pubout -in key.pem`; they must be the same.",
 	"no cipher suite in common":                                     "allow ECDHE-ECDSA with AES-GCM in the device's TLS library (mbedTLS: `MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED`, P-256).",
 	"another ALPN on the ALPN port":                                 "set the ALPN protocol that the sentence names, or use port 8883, where none is needed.",
-	"no ALPN on the ALPN port":                                      "as above.",
 	"the device does not trust the server":                          "give the device `DATA/root-ca.pem` as its root; Amazon's roots do not fit here. If it holds it, see the next three.",
 	"the device's clock says 1970":                                  "set the device's clock before it connects: NTP, or a battery. Most libraries report a certificate that is not yet valid as `bad_certificate`, some as `certificate_expired`.",
 	"the device does not trust the server (unknown_ca)":             "give the device `DATA/root-ca.pem` as its root; Amazon's roots do not fit here.",
