@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"strings"
 
 	"github.com/slipway-iot/slipway/dispatch"
@@ -12,7 +13,9 @@ import (
 // so does the Listener.
 func (g *Gateway) Announce(m dispatch.Message, qos byte) {
 	g.hear(m)
-	g.route(nil, m.Tenant, &mqtt.Publish{Topic: m.Topic, Payload: m.Payload, QoS: qos})
+	if err := g.route(nil, m.Tenant, &mqtt.Publish{Topic: m.Topic, Payload: m.Payload, QoS: qos}); err != nil {
+		g.Log.ErrorContext(g.ctx, "announce", slog.String("topic", m.Topic), slog.Any("err", err))
+	}
 }
 
 // hear tells the Listener. It returns once what it set off is kept.

@@ -207,6 +207,17 @@ func (s *session) mayConnect() string {
 
 // enter takes the client id and answers CONNACK.
 func (s *session) enter(p *mqtt.Connect) string {
+	if why := s.claimID(p); why != "" {
+		return why
+	}
+	s.tellConnected()
+	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("principal", s.name()))
+	return ""
+}
+
+// claimID takes the client id and its session, and answers CONNACK.
+func (s *session) claimID(p *mqtt.Connect) string {
+	defer s.g.lastings.turn(clientKey{s.tenant, s.clientID})()
 	old, refused := s.g.hub.claim(s)
 	if refused {
 		s.rec.Step("connect", fmt.Sprintf("Client id %s is held by the connection of %s from %s, since %s.", s.clientID, old.describe(), old.remote, stamp(old.since)))
@@ -216,7 +227,14 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if old != nil {
 		s.takeOver(old)
 	}
-	if err := s.keepWill(p.Will, false, 0); err != nil {
+	present, err := s.openSession(p)
+	switch {
+	case fault.Is(err, fault.Refused):
+		return s.refuseConnect(mqtt.QuotaExceeded, "sessions", sentence(err))
+	case err != nil:
+		return s.refuseFor("session", err)
+	}
+	if err := s.keepWill(p.Will, present, s.outlives()); err != nil {
 		return s.refuseFor("will", err)
 	}
 	s.who()
@@ -227,14 +245,15 @@ func (s *session) enter(p *mqtt.Connect) string {
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
-	s.welcome(s.connack(p))
-	s.tellConnected()
-	s.g.Log.DebugContext(s.ctx, "connect", slog.String("client", s.clientID), slog.String("principal", s.name()))
+	s.welcome(s.connack(p, present))
+	if s.lasting != nil {
+		s.lasting.attach(s)
+	}
 	return ""
 }
 
-func (s *session) connack(p *mqtt.Connect) *mqtt.Connack {
-	a := &mqtt.Connack{Code: mqtt.Success}
+func (s *session) connack(p *mqtt.Connect, present bool) *mqtt.Connack {
+	a := &mqtt.Connack{Code: mqtt.Success, SessionPresent: present}
 	if s.version != mqtt.V5 {
 		return a
 	}
@@ -250,8 +269,8 @@ func (s *session) connack(p *mqtt.Connect) *mqtt.Connack {
 	if p.ClientID == "" {
 		pr.AssignedClientID = mqtt.Some(s.clientID)
 	}
-	if p.Properties.SessionExpiry.Or(0) != 0 { // sessions do not outlive connections yet
-		pr.SessionExpiry = mqtt.Some(uint32(0))
+	if s.outlives() != s.asked {
+		pr.SessionExpiry = mqtt.Some(seconds(s.outlives()))
 	}
 	if k := uint16(s.keepAlive / time.Second); k != p.KeepAlive {
 		pr.ServerKeepAlive = mqtt.Some(k)

@@ -38,8 +38,7 @@ func (g *Gateway) Publish(ctx context.Context, t arn.Tenant, principal string, p
 	}
 	g.Metrics.Message("in", 1)
 	g.hear(message)
-	g.route(nil, t, p)
-	return nil
+	return g.route(nil, t, p)
 }
 
 // publishable holds the rules that the codec and the session hold for a PUBLISH

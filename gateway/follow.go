@@ -20,10 +20,10 @@ func (g *Gateway) Follow(e event.Event) {
 	switch e.Kind {
 	case event.CertificateStatus:
 		if certs.Status(e.Detail) != certs.Active {
-			g.cut(e.Tenant, arn.CertID(e.ID), "became "+e.Detail)
+			g.revoke(e.Tenant, arn.CertID(e.ID), "became "+e.Detail)
 		}
 	case event.CertificateDeleted:
-		g.cut(e.Tenant, arn.CertID(e.ID), "was deleted")
+		g.revoke(e.Tenant, arn.CertID(e.ID), "was deleted")
 	case event.TenantChanged:
 		if e.Detail == "disabled" {
 			for _, s := range g.hub.of(e.Tenant) {
@@ -53,6 +53,16 @@ func (g *Gateway) Follow(e event.Event) {
 	case event.GroupChanged:
 		g.staleIf(e.Tenant, func(r *rights) bool { return slices.Contains(r.groups, e.ID) })
 	}
+}
+
+// revoke cuts the connections of a certificate that is good no more, and ends
+// its stored sessions.
+func (g *Gateway) revoke(t arn.Tenant, id arn.CertID, what string) {
+	for _, s := range g.hub.ofCert(t, id) {
+		s.revoked.Store(true) // before its session is looked for, which may be made just now
+	}
+	g.cut(t, id, what)
+	g.revokeSessions(t, id)
 }
 
 func (g *Gateway) cut(t arn.Tenant, id arn.CertID, what string) {

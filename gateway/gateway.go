@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -119,6 +120,11 @@ type Gateway struct {
 	turns   turns
 	paces   paces
 
+	lastings *lastings
+	groups   *groups
+	keeper   *keeper
+	seq      atomic.Int64 // of the last message that was stored
+
 	ctx      context.Context // ends with Close: requests in progress stop
 	stop     context.CancelFunc
 	sessions sync.WaitGroup // every goroutine that serves a connection
@@ -134,7 +140,10 @@ func New(c Config) *Gateway {
 	g := &Gateway{
 		Config: c, hub: newHub(), topics: newTopics(), recent: newRecent(),
 		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
+		lastings: newLastings(), groups: newGroups(),
 	}
+	g.keeper = newKeeper(g)
+	g.seq.Store(c.Now().UnixMicro())
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.web = newWeb(g)
 	return g
@@ -245,6 +254,7 @@ func (g *Gateway) Close() {
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
 	g.sessions.Wait()
+	g.keeper.stop()
 }
 
 // Connections counts the sessions that passed CONNECT.

@@ -190,7 +190,7 @@ func identityOf(state tls.ConnectionState) identity {
 func (g *Gateway) session(who identity, conn link, raw net.Conn, from netip.Addr, serverName string, rec *attempts.Recorder) *session {
 	s := &session{
 		g: g, identity: who, conn: conn, raw: raw, from: from, remote: raw.RemoteAddr().String(),
-		serverName: serverName, since: g.Now(), rec: rec, subs: map[string]*subscription{},
+		serverName: serverName, since: g.Now(), rec: rec,
 	}
 	s.ctx, s.cancel = context.WithCancel(g.ctx)
 	return s

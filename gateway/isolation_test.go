@@ -157,9 +157,7 @@ func (x *scene) theOnly(id arn.CertID, filter string) *session {
 	x.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if all := x.gateway.hub.ofCert(arn.Default, id); len(all) == 1 {
-			all[0].subsMu.Lock()
-			_, subscribed := all[0].subs[filter]
-			all[0].subsMu.Unlock()
+			_, subscribed := all[0].own.granted(filter)
 			if subscribed {
 				return all[0]
 			}

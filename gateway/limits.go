@@ -15,9 +15,15 @@ type Limits struct {
 	Packet      int           // bytes of any later packet; 149,504
 	Payload     int           // bytes of a PUBLISH payload; 131,072
 	Queue       int           // bytes that wait for a slow reader, about; 1 MiB
+	Sessions    int           // that outlive their connections; 100,000
+	Stored      int           // messages that wait for one such session; 10,000
+	StoredBytes int           // … and their bytes; 16 MiB
 	Failures    float64       // failed connections per second and address that are borne; 20
 	Burst       int           // … and at once; 200
 	WillGrace   time.Duration // the wills of connections that died with the server wait so long for listeners; 3 s
+
+	GroupStored      int // messages that wait for one shared group; 500,000
+	GroupStoredBytes int // … and their bytes; 256 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -46,6 +52,11 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Payload, 131_072)
 	or(&l.Queue, 1<<20)
 	or(&l.Burst, 200)
+	or(&l.Sessions, 100_000)
+	or(&l.Stored, 10_000)
+	or(&l.StoredBytes, 16<<20)
+	or(&l.GroupStored, 500_000)
+	or(&l.GroupStoredBytes, 256<<20)
 	return l
 }
 

@@ -24,10 +24,10 @@ type outbox struct {
 	closing  bool          // nothing more is queued
 	broken   bool          // nothing more is written
 	idle     chan struct{} // closed by the writer when it ends; nil if nobody waits
-	inflight map[uint16]struct{}
+	inflight map[uint16]outgoing
 	nextID   uint16
 	aliases  map[string]uint16 // of topics that the device was told, nil until the first
-	pending  []*mqtt.Publish   // QoS 1 messages that wait for room in the window
+	pending  []postponed       // QoS 1 messages that wait for room in the window
 	held     int               // bytes of pending
 }
 
@@ -132,7 +132,6 @@ func (s *session) farewell(last *mqtt.Disconnect) {
 		}
 	}
 	o.closing = true
-	o.pending, o.held = nil, 0
 }
 
 // flush writes until the buffer is empty.

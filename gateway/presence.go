@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"encoding/hex"
 	"encoding/json"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -115,12 +113,14 @@ func (s *session) disconnectReason() string {
 	return "CLIENT_ERROR"
 }
 
-// identifier is the session's id in events, made when the first needs it.
+// identifier is the session's id in events: the stored one, or one made when
+// the first event needs it.
 func (s *session) identifier() string {
-	if s.ident == "" {
-		var b [16]byte
-		_, _ = io.ReadFull(s.g.Rand, b[:]) // a name that is not random is still one
-		s.ident = hex.EncodeToString(b[:])
+	switch {
+	case s.lasting != nil:
+		return s.lasting.of.ID
+	case s.ident == "":
+		s.ident = sessionID(s.g.Rand)
 	}
 	return s.ident
 }
@@ -174,6 +174,16 @@ func (l *lives) next(k clientKey, now time.Time) int {
 		l.sweep = 2*len(l.of) + fewLives
 	}
 	return 0
+}
+
+// at says which number the connection of a lasting session has, whoever wants
+// to hear.
+func (l *lives) at(k clientKey, number int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of != nil {
+		l.of[k] = life{number: number}
+	}
 }
 
 func (l *lives) left(k clientKey, now time.Time) {

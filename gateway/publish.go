@@ -2,10 +2,9 @@ package gateway
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"strings"
 
-	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/policy"
 )
@@ -46,9 +45,18 @@ func (s *session) publish(p *mqtt.Publish) string {
 		}
 	}
 	s.heard(p)
-	s.g.route(s, s.tenant, p)
+	if err := s.g.route(s, s.tenant, p); err != nil {
+		return s.notStored(p, err)
+	}
 	s.ack(p, mqtt.Success, "")
 	return ""
+}
+
+// notStored leaves a message unacknowledged: it could not be stored for those
+// who are away. The device sends it again.
+func (s *session) notStored(p *mqtt.Publish, err error) string {
+	s.g.Log.ErrorContext(s.ctx, "publish", slog.String("client", s.clientID), slog.Any("err", err))
+	return s.refusePublish(p, mqtt.UnspecifiedError, "server", "The message could not be stored for sessions that are away. "+sentence(err))
 }
 
 // resolveAlias puts the topic in place of its alias, before anything looks at
@@ -146,85 +154,4 @@ func (s *session) ack(p *mqtt.Publish, code mqtt.ReasonCode, why string) {
 	a := &mqtt.Puback{PacketID: p.PacketID, Code: code}
 	a.Properties.ReasonString = s.reason(why)
 	s.send(a)
-}
-
-// route hands a message, from a session or from the server itself (nil), to
-// everyone who listens and may receive it: once to
-// each session, at the highest QoS it was granted, and once to each shared
-// group.
-func (g *Gateway) route(from *session, t arn.Tenant, p *mqtt.Publish) {
-	var room [16]*subscription
-	found := g.topics.match(t, p.Topic, room[:0])
-	if len(found) == 0 {
-		return
-	}
-	resource := policy.TopicARN(t, p.Topic)
-	if len(found) == 1 && found[0].group == "" {
-		g.offer(from, found[0], p, resource)
-		return
-	}
-	best := map[*session]*subscription{}
-	groups := map[string][]*subscription{}
-	for _, sub := range found {
-		switch {
-		case sub.group != "":
-			key := sub.group + "/" + sub.match
-			groups[key] = append(groups[key], sub)
-		case best[sub.s] == nil || best[sub.s].qos < sub.qos:
-			best[sub.s] = sub
-		}
-	}
-	for _, sub := range best {
-		g.offer(from, sub, p, resource)
-	}
-	for _, members := range groups {
-		rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-		for _, sub := range members {
-			if g.offer(from, sub, p, resource) {
-				break
-			}
-		}
-	}
-}
-
-// offer delivers to one subscriber if its policy lets it receive.
-func (g *Gateway) offer(from *session, sub *subscription, p *mqtt.Publish, resource string) bool {
-	if sub.noLocal && sub.s == from {
-		return false
-	}
-	if why := sub.s.may("iot:Receive", resource); why != "" {
-		sub.s.withheld(why)
-		return false
-	}
-	if pace := sub.s.pace; pace != nil && min(p.QoS, sub.qos) == 0 && !pace.deliver(g.Now()) {
-		g.Metrics.Dropped("rate quota")
-		return false
-	}
-	out := &mqtt.Publish{Topic: p.Topic, Payload: p.Payload, QoS: min(p.QoS, sub.qos), Retain: p.Retain && sub.retain.asPublished}
-	if sub.s.version == mqtt.V5 {
-		forward(&out.Properties, &p.Properties)
-	}
-	if !sub.s.deliver(out) {
-		return false
-	}
-	g.Metrics.Message("out", 1)
-	return true
-}
-
-// forward copies the properties that belong to the message.
-func forward(to, from *mqtt.Properties) {
-	to.PayloadFormat = from.PayloadFormat
-	to.MessageExpiry = from.MessageExpiry
-	to.ContentType = from.ContentType
-	to.ResponseTopic = from.ResponseTopic
-	to.CorrelationData = from.CorrelationData
-	to.User = from.User
-}
-
-// withheld notes the first message that a subscriber may not receive.
-func (s *session) withheld(why string) {
-	s.g.Metrics.Refusal("receive")
-	if !s.noted.Swap(true) {
-		s.refused("receive", "policy", why)
-	}
 }

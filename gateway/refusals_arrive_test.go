@@ -34,7 +34,7 @@ func inactive(a *certs.Authority)        { a.Status = certs.Inactive }
 func notAutomatic(a *certs.Authority)    { a.Automatic = false }
 func authorityIsOver(a *certs.Authority) { a.NotAfter = time.Now().Add(-time.Minute) }
 
-func lasting(from, to time.Duration) func(*x509.Certificate) {
+func validFrom(from, to time.Duration) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(to) }
 }
 
@@ -110,8 +110,8 @@ var arrivalCauses = []cause{
 	{"its CA is INACTIVE", 0, arrives(nil, inactive)},
 	{"its CA has auto-registration DISABLE", 0, arrives(nil, notAutomatic)},
 	{"its CA expired", 0, arrives(nil, authorityIsOver)},
-	{"it expired", 0, arrives(nil, asIs, lasting(-2*time.Hour, -time.Hour))},
-	{"it is from the future", 0, arrives(nil, asIs, lasting(time.Hour, 2*time.Hour))},
+	{"it expired", 0, arrives(nil, asIs, validFrom(-2*time.Hour, -time.Hour))},
+	{"it is from the future", 0, arrives(nil, asIs, validFrom(time.Hour, 2*time.Hour))},
 	{"its CA was deleted while it waited", 0, pendingUnder(withoutAuthority)},
 	{"its CA became INACTIVE while it waited", 0, pendingUnder(func(x *scene, a *certs.Authority) error {
 		return x.changeAuthority(a, certs.AuthorityChange{Status: certs.Inactive})

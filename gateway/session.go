@@ -58,9 +58,14 @@ type session struct {
 	seen     atomic.Uint64 // the change that rights hold
 	rightsMu sync.Mutex    // one reader of rights at a time
 
-	subsMu   sync.Mutex
-	subs     map[string]*subscription
-	detached bool // guarded by subsMu: no subscription may be added
+	// Set by CONNECT as well.
+	lasting *lasting       // nil: the session ends with the connection
+	asked   time.Duration  // how long CONNECT wanted it to last
+	longest time.Duration  // how long it may
+	earlier int            // connections of the session that it took the place of
+	expiry  *time.Duration // what DISCONNECT set instead; nil: nothing
+	own     filterSet      // of a session that ends with the connection
+	revoked atomic.Bool    // its certificate is good no more
 
 	out   outbox
 	noted atomic.Bool // a withheld message was noted in the attempt
@@ -163,6 +168,9 @@ func (s *session) handle(p mqtt.Packet) string {
 		s.send(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
 		s.said, s.saidWill = true, p.Code == mqtt.DisconnectWithWill
+		if why := s.shorten(p); why != "" {
+			return why
+		}
 		s.farewell(nil) // nothing is sent after a DISCONNECT
 		return "The device said DISCONNECT."
 	case *mqtt.Connect:
@@ -274,6 +282,7 @@ func (s *session) close(why string) {
 	s.cancel()
 	s.detach()
 	s.g.hub.leave(s)
+	s.leave()
 	s.leaveWill() // what becomes of it stands in the attempt
 	s.journal(why)
 	if s.passed {
@@ -327,15 +336,20 @@ func (s *session) end(code mqtt.ReasonCode, text string) {
 	})
 }
 
-// detach takes every subscription out and lets none in again.
+// detach takes every subscription out, unless the session outlives the
+// connection.
 func (s *session) detach() {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	s.detached = true
-	for _, sub := range s.subs {
-		s.g.topics.remove(s.tenant, sub)
+	if s.lasting == nil {
+		s.own.close(s.g, s.tenant)
 	}
-	clear(s.subs)
+}
+
+// filters are the subscriptions of the connection's session.
+func (s *session) filters() *filterSet {
+	if s.lasting != nil {
+		return &s.lasting.subs
+	}
+	return &s.own
 }
 
 // refused writes one refusal to the attempt and the counters; an attempt that

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -12,14 +14,28 @@ import (
 // A subscription is one filter of one session. It never changes once it
 // matches; a new SUBSCRIBE with the same filter replaces it.
 type subscription struct {
-	s       *session
-	filter  string // as the device wrote it
-	match   string // without the prefix of a shared subscription
-	group   string // of a shared subscription
+	s       *session // whose session ends with it; nil: l's
+	l       *lasting
+	set     *filterSet // that it stands in: one for each session
+	filter  string     // as the device wrote it
+	match   string     // without the prefix of a shared subscription
+	group   string     // of a shared subscription
+	shared  *group     // it is a member of; set before it matches
 	qos     byte
 	noLocal bool
 	retain  retainOptions
 }
+
+// live gives the connection that listens, nil while there is none.
+func (sub *subscription) live() *session {
+	if sub.l != nil {
+		return sub.l.conn.Load()
+	}
+	return sub.s
+}
+
+// needsQueue says whether the subscription makes its group store messages.
+func (sub *subscription) needsQueue() bool { return sub.l != nil && sub.group != "" && sub.qos > 0 }
 
 // subscribe judges each filter of a SUBSCRIBE (device-gateway.md, section
 // 3.3). It gives a sentence when the connection is over.
@@ -39,6 +55,7 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 	for i := range p.Filters {
 		code, why, fatal := s.subscribeOne(&p.Filters[i], &added)
 		if fatal {
+			s.store(added)
 			return why
 		}
 		if !ack.Properties.ReasonString.IsSet() {
@@ -48,6 +65,13 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 		if code <= mqtt.GrantedQoS1 {
 			granted = append(granted, p.Filters[i].Filter)
 		}
+	}
+	if why := s.store(added); why != "" {
+		for i := range ack.Codes {
+			ack.Codes[i] = mqtt.UnspecifiedError // and SubscribeFailure on 3.1.1
+		}
+		ack.Properties.ReasonString = s.reason(why)
+		added, granted = nil, nil
 	}
 	s.send(ack)
 	for _, a := range added {
@@ -60,7 +84,34 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 // An addition is a subscription that a SUBSCRIBE made.
 type addition struct {
 	sub   *subscription
-	isNew bool // there was none with the filter before
+	old   *subscription // that it took the place of
+	isNew bool          // there was none with the filter before
+}
+
+// store writes the subscriptions of a session that outlives the connection,
+// before SUBACK. If the store fails, they are as they were.
+func (s *session) store(added []addition) (why string) {
+	if s.lasting == nil || len(added) == 0 {
+		return ""
+	}
+	err := s.lasting.save(nil)
+	if err == nil {
+		for _, a := range added {
+			if a.sub.shared != nil { // it may take what waits
+				if q := a.sub.shared.stored(); q != nil {
+					q.poke()
+				}
+			}
+		}
+		return ""
+	}
+	s.g.Log.ErrorContext(s.ctx, "subscribe", slog.String("client", s.clientID), slog.Any("err", err))
+	for _, a := range slices.Backward(added) {
+		s.filters().put(s.g, s.tenant, a.sub, a.old)
+	}
+	why = "The subscriptions could not be stored with the session. " + sentence(err)
+	s.refused("subscribe", "server", why)
+	return why
 }
 
 // subscribeOne gives the code for one filter. On 3.1.1 a refusal by policy, or
@@ -72,7 +123,7 @@ func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mq
 	if err := mqtt.ValidFilter(f.Filter); err != nil {
 		return s.badFilter(mqtt.TopicFilterInvalid, "Filter "+quoted(f.Filter)+" is not valid. "+err.Error(), true)
 	}
-	sub := &subscription{s: s, filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal,
+	sub := &subscription{s: s, set: s.filters(), filter: f.Filter, match: f.Filter, qos: f.QoS, noLocal: f.NoLocal,
 		retain: retainOptions{asPublished: f.RetainAsPublished, handling: f.RetainHandling}}
 	if group, rest, ok := mqtt.ParseShare(f.Filter); ok {
 		sub.group, sub.match = group, rest
@@ -92,11 +143,15 @@ func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mq
 			return s.badFilter(mqtt.QuotaExceeded, why, false)
 		}
 	}
-	isNew, ok := s.add(sub)
-	if !ok {
-		return s.badFilter(mqtt.QuotaExceeded, fmt.Sprintf("Filter %s is one too many: the connection has %d subscriptions, which is the limit. Unsubscribe from some first.", quoted(f.Filter), maxSubscriptions), false)
+	old, why, err := s.add(sub)
+	switch {
+	case err != nil:
+		s.g.Log.ErrorContext(s.ctx, "subscribe", slog.String("client", s.clientID), slog.Any("err", err))
+		return s.badFilter(mqtt.UnspecifiedError, sentence(err), false)
+	case why != "":
+		return s.badFilter(mqtt.QuotaExceeded, why, false)
 	}
-	*added = append(*added, addition{sub, isNew})
+	*added = append(*added, addition{sub, old, old == nil})
 	s.rec.Step("subscribe", f.Filter)
 	if t, ok := templateOf(f.Filter); ok {
 		s.template = t
@@ -126,23 +181,13 @@ func (s *session) badFilter(code mqtt.ReasonCode, why string, closes bool) (mqtt
 	return mqtt.SubscribeFailure, why, closes
 }
 
-// add makes the subscription match, in place of one with the same filter, and
-// says whether there was none.
-func (s *session) add(sub *subscription) (isNew, ok bool) {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	old := s.subs[sub.filter]
-	if s.detached || old == nil && len(s.subs) >= maxSubscriptions {
-		return false, false
+// add makes the subscription match, in place of one with the same filter, which
+// it gives. A sentence refuses it.
+func (s *session) add(sub *subscription) (old *subscription, why string, err error) {
+	if s.lasting != nil {
+		sub.s, sub.l = nil, s.lasting
 	}
-	if err := s.g.topics.add(s.tenant, sub); err != nil {
-		return false, false
-	}
-	if old != nil {
-		s.g.topics.remove(s.tenant, old)
-	}
-	s.subs[sub.filter] = sub
-	return old == nil, true
+	return s.filters().add(s.g, s.tenant, sub)
 }
 
 func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
@@ -154,18 +199,19 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 	}
 	ack := &mqtt.Unsuback{PacketID: p.PacketID}
 	var gone []string
-	s.subsMu.Lock()
 	for _, f := range p.Filters {
-		if sub := s.subs[f]; sub != nil {
-			s.g.topics.remove(s.tenant, sub)
-			delete(s.subs, f)
+		if s.filters().remove(s.g, s.tenant, f) {
 			gone = append(gone, f)
 		}
 		if s.version == mqtt.V5 { // AWS sends no 0x11
 			ack.Codes = append(ack.Codes, mqtt.Success)
 		}
 	}
-	s.subsMu.Unlock()
+	if s.lasting != nil && len(gone) > 0 {
+		if err := s.lasting.save(nil); err != nil { // it matches no more; at worst it does again after a crash
+			s.g.Log.ErrorContext(s.ctx, "unsubscribe", slog.String("client", s.clientID), slog.Any("err", err))
+		}
+	}
 	s.send(ack)
 	s.tellFilters(onUnsubscribed, "unsubscribed", gone)
 	return ""
@@ -174,14 +220,7 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 // granted is the QoS at which the session listens to a topic, 0 if it does
 // not: the QoS of a direct reply (provisioning-mqtt-api.md, section 1).
 func (s *session) granted(topic string) (qos byte, listens bool) {
-	s.subsMu.Lock()
-	defer s.subsMu.Unlock()
-	for _, sub := range s.subs {
-		if sub.group == "" && mqtt.Matches(sub.match, topic) {
-			qos, listens = max(qos, sub.qos), true
-		}
-	}
-	return qos, listens
+	return s.filters().granted(topic)
 }
 
 // templateOf finds the template in a filter on its answers.

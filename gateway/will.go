@@ -198,7 +198,9 @@ func (g *Gateway) publishWill(w *lastWill) {
 	_, name := w.principal()
 	g.hear(dispatch.Message{Tenant: w.Tenant, Topic: w.Publish.Topic, Payload: w.Publish.Payload, ClientID: w.ClientID, Principal: name})
 	if !ingests(w.Publish.Topic) {
-		g.route(nil, w.Tenant, w.Publish)
+		if err := g.route(nil, w.Tenant, w.Publish); err != nil {
+			g.Log.ErrorContext(g.ctx, "will", slog.String("client", w.ClientID), slog.Any("err", err))
+		}
 	}
 }
 

@@ -333,6 +333,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := s.gateway.Load(ctx); err != nil {
+		return err
+	}
 	// The background outlives the edges: what they leave is still written.
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.bus.Subscribe(func(e event.Event) { s.followed(back, e) })()

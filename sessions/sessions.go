@@ -70,8 +70,8 @@ type Store interface {
 	QueueSize(ctx context.Context, s *Session) (count, bytes int64, err error)
 	// Acknowledge deletes messages by Seq; those that are gone do not matter.
 	Acknowledge(ctx context.Context, seqs []int64) error
-	// MarkSent notes when messages were first sent.
-	MarkSent(ctx context.Context, seqs []int64, at time.Time) error
+	// MarkSent notes when messages were first sent; of each, Seq and Sent count.
+	MarkSent(ctx context.Context, ms []Message) error
 	// PruneQueue deletes up to limit messages of a session that expired before
 	// the moment, and says how many went; those that never expire go at the end
 	// of time, EndOfTime.

@@ -145,7 +145,7 @@ func queues(t *testing.T, open Open) {
 		enqueue(t, db, waiting(s, 1), waiting(s, 2))
 		for i := range 2 {
 			update(t, db, func(ctx context.Context, tx tx) error {
-				return tx.MarkSent(ctx, []int64{2}, noon.Add(time.Duration(i)*time.Hour))
+				return tx.MarkSent(ctx, []sessions.Message{{Seq: 2, Sent: noon.Add(time.Duration(i) * time.Hour)}})
 			})
 		}
 		got := fetch(t, db, func(ctx context.Context, tx tx) ([]sessions.Message, error) { return tx.Queue(ctx, s, 0, 9) })

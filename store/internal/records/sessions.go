@@ -108,10 +108,10 @@ func (tx *Tx) Acknowledge(ctx context.Context, seqs []int64) error {
 }
 
 // MarkSent keeps the first moment at which a message was sent.
-func (tx *Tx) MarkSent(ctx context.Context, seqs []int64, at time.Time) error {
-	rows := make([][]any, len(seqs))
-	for i, seq := range seqs {
-		rows[i] = []any{micros(at), seq, micros(time.Time{})}
+func (tx *Tx) MarkSent(ctx context.Context, ms []sessions.Message) error {
+	rows := make([][]any, len(ms))
+	for i, m := range ms {
+		rows[i] = []any{micros(m.Sent), m.Seq, micros(time.Time{})}
 	}
 	return tx.execEach(ctx, "UPDATE queued SET sent = $1 WHERE seq = $2 AND sent = $3", rows)
 }
