@@ -92,11 +92,15 @@ func resourceOf(t arn.Tenant, q Question) (string, error) {
 	if strings.HasPrefix(q.Resource, "arn:") || q.Resource == "*" {
 		return q.Resource, nil
 	}
-	switch strings.ToLower(strings.TrimPrefix(strings.ToLower(q.Action), "iot:")) {
+	action := strings.TrimPrefix(strings.ToLower(q.Action), "iot:")
+	if q.Resource == "" && action == "connect" {
+		q.Resource = q.ClientID
+	}
+	if q.Resource == "" {
+		return "", fault.New(fault.InvalidRequest, "resource is missing: what action %s is about, such as a topic, a topic filter or a client id, or its ARN.", quoted(q.Action))
+	}
+	switch action {
 	case "connect":
-		if q.Resource == "" {
-			q.Resource = q.ClientID
-		}
 		return policy.ClientARN(t, q.Resource), nil
 	case "publish", "receive", "retainpublish":
 		return policy.TopicARN(t, q.Resource), nil

@@ -116,6 +116,25 @@ type policyExplain struct {
 	JSON        bool   `name:"json" help:"Print a JSON object."`
 }
 
+// complete says what is missing for the question to have an answer.
+func (c *policyExplain) complete() error {
+	if c.Resource != "" {
+		return nil
+	}
+	switch strings.ToLower(c.Action) {
+	case "iot:connect":
+		if c.ClientID == "" {
+			return usageError{errors.New("--client-id is missing: for iot:Connect give the client id that the device connects with")}
+		}
+		return nil
+	case "iot:publish", "iot:receive", "iot:retainpublish":
+		return usageError{fmt.Errorf("--resource is missing: for %s give the topic, such as --resource dt/lamp/state", c.Action)}
+	case "iot:subscribe":
+		return usageError{fmt.Errorf("--resource is missing: for %s give the topic filter, such as --resource 'dt/lamp/#'", c.Action)}
+	}
+	return usageError{fmt.Errorf("--resource is missing: for %s give the ARN of what it is about", c.Action)}
+}
+
 // An explanation is the server's answer.
 type explanation struct {
 	Allowed   bool     `json:"allowed"`
@@ -134,12 +153,15 @@ type explanation struct {
 
 // Run asks.
 func (c *policyExplain) Run(ctx context.Context, s streams) error {
+	if !strings.Contains(c.Action, ":") {
+		c.Action = "iot:" + c.Action
+	}
+	if err := c.complete(); err != nil {
+		return err
+	}
 	p, err := c.connect()
 	if err != nil {
 		return err
-	}
-	if !strings.Contains(c.Action, ":") {
-		c.Action = "iot:" + c.Action
 	}
 	e := &explanation{JudgedBy: "the server, by the engine that enforces"}
 	err = p.call(ctx, http.MethodPost, "/slipway/policy/explain", nil, map[string]string{
