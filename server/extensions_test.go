@@ -357,7 +357,8 @@ func TestExplainByTheControlPlane(t *testing.T) {
 	}](t, answer); !got.Allowed || got.ThingName != "lamp-1" {
 		t.Errorf("got %s", answer)
 	}
-	for _, body := range []string{`{}`, `{"action":"iot:Publish","resource":"x","certificateId":"x"}`, `{"principal":"x"}`} {
+	for _, body := range []string{`{}`, `{"action":"iot:Publish","resource":"x","certificateId":"x"}`, `{"principal":"x"}`,
+		`{"action":"iot:Publish","certificateId":"` + id + `","clientId":"lamp-1"}`, `{"action":"iot:Connect","certificateId":"` + id + `"}`} {
 		if _, err := call(s.admin(), "POST", "/slipway/policy/explain", body); !isStatus(err, 400) {
 			t.Errorf("%s gave %v", body, err)
 		}
