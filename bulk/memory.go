@@ -200,20 +200,43 @@ func (s *Service) sweep(ctx context.Context, t arn.Tenant, k *tasks.Task) error 
 	return nil
 }
 
-// forget deletes the reports before the task that names them.
+// forget deletes the reports before the task that names them, and the file if
+// it was brought for this task.
 func (s *Service) forget(ctx context.Context, t arn.Tenant, k *tasks.Task) error {
-	b, err := s.Bucket(ctx, t, ReportBucket)
-	if err != nil {
-		return err
-	}
 	for _, key := range []string{k.Results, k.Errors} {
 		if key != "" {
-			if err := b.Delete(ctx, key); err != nil {
+			if err := s.remove(ctx, t, ReportBucket, key); err != nil {
 				return err
 			}
 		}
 	}
+	if err := s.forgetUpload(ctx, t, k); err != nil {
+		return err
+	}
 	return s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		return tx.DeleteDocument(ctx, t, tasks.Document, k.ID)
 	})
+}
+
+func (s *Service) forgetUpload(ctx context.Context, t arn.Tenant, k *tasks.Task) error {
+	if k.Bucket != tasks.Uploads {
+		return nil
+	}
+	wanted := false
+	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		wanted, err = tasks.Names(ctx, tx, t, k.Bucket, k.Key, k.ID)
+		return err
+	})
+	if err != nil || wanted {
+		return err
+	}
+	return s.remove(ctx, t, k.Bucket, k.Key)
+}
+
+func (s *Service) remove(ctx context.Context, t arn.Tenant, bucket, key string) error {
+	b, err := s.Bucket(ctx, t, bucket)
+	if err != nil {
+		return err
+	}
+	return b.Delete(ctx, key)
 }

@@ -23,7 +23,7 @@ import (
 // as AWS does, unless JITPInline is set; the device connects again. JITR closes
 // every one until somebody activates the certificate.
 func (s *session) arrive() string {
-	who := provision.Caller{Tenant: s.tenant, CertID: s.certID, ClientID: s.clientID, Since: s.since, Trace: s.rec}
+	who := provision.Caller{Tenant: s.tenant, CertID: s.certID, ClientID: s.clientID, From: s.remote, Since: s.since, Trace: s.rec}
 	a, err := s.g.Provision.JustInTime(s.ctx, who, s.leaf)
 	if a.Certificate != nil {
 		s.cert = a.Certificate

@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 )
@@ -94,6 +95,9 @@ func (s *Service) StartCode(ctx context.Context, t arn.Tenant, key string, said 
 		}
 		return putCode(ctx, tx, t, d)
 	})
+	if err == nil {
+		crash.Point("code.started")
+	}
 	return d, user + "." + base64.RawURLEncoding.EncodeToString(secret[:]), err
 }
 
@@ -262,6 +266,9 @@ func (s *Service) Decide(ctx context.Context, t arn.Tenant, n Decision) (d *Devi
 		}
 		return putCode(ctx, tx, t, d)
 	})
+	if err == nil {
+		crash.Point("code.decided")
+	}
 	return d, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
@@ -46,6 +47,7 @@ func (s *Service) Device(ctx context.Context, t arn.Tenant, n NewDevice) (c *cer
 	if err != nil || d.same != nil {
 		return d.same, d.same != nil, deviceFailure(err)
 	}
+	crash.Point("direct.foreseen")
 	c, err = s.issue(ctx, t, linted, ca.Profile{}, certs.FromCSR, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
 		c.Status = certs.Inactive
 		if err := keepCertificate(ctx, tx, c); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-iot/slipway/ca"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
@@ -133,6 +134,7 @@ func (s *Service) claimFor(ctx context.Context, t arn.Tenant, n NewClaim, l *ca.
 	if err := s.claimable(ctx, t, n.Template); err != nil {
 		return nil, err
 	}
+	crash.Point("claim.allowed")
 	return s.issue(ctx, t, l, ca.Profile{Validity: n.ValidFor}, from, func(ctx context.Context, tx store.Tx, c *certs.Certificate) error {
 		if also != nil {
 			if err := also(ctx, tx, c); err != nil {

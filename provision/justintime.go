@@ -114,7 +114,7 @@ func (s *Service) arrive(ctx context.Context, who Caller, leaf *x509.Certificate
 	if err := s.arrivals.spend(ctx, s, who.Tenant); err != nil {
 		return notRegistered(who, a, err)
 	}
-	err := s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err := s.DB.Update(s.because(ctx, who, "iot:RegisterCertificate"), func(ctx context.Context, tx store.Tx) (err error) {
 		a.Certificate = nil
 		var c *certs.Certificate
 		if c, a.Registered, err = certs.Arrive(ctx, tx, who.Tenant, leaf, a.CA, s.Now()); err == nil {
@@ -220,7 +220,7 @@ func (s *Service) arrivalTemplate(ctx context.Context, t arn.Tenant, name string
 func (s *Service) applyArrived(ctx context.Context, who Caller, a *Arrival, plan *templates.Plan, reprovision string) error {
 	var did []string
 	var cert *certs.Certificate
-	err := s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err := s.DB.Update(s.because(ctx, who, "iot:RegisterThing"), func(ctx context.Context, tx store.Tx) (err error) {
 		did = nil
 		if cert, err = tx.Certificate(ctx, who.Tenant, who.CertID); err != nil || !cert.Awaits() {
 			return err

@@ -45,6 +45,9 @@ type Service struct {
 	// Profile is that of accounts without one of their own: whether AWS's
 	// quota of certificates that register by connecting holds. Empty: none.
 	Profile tenants.Profile
+	// Cause makes a context on whose behalf the audit trail writes down what a
+	// device's first connection changes. May be nil: nothing is written down.
+	Cause func(ctx context.Context, who Caller, action string) context.Context
 
 	parsed     bodies
 	arrivals   arrivals
@@ -59,6 +62,7 @@ type Caller struct {
 	Tenant   arn.Tenant
 	CertID   arn.CertID // of the connection: a claim, or the device's own for rotation
 	ClientID string
+	From     string             // address
 	Claim    *certs.ClaimRecord // nil: a certificate that only its policy limits
 	NotAfter time.Time          // of the connection's certificate
 	Since    time.Time          // when the connection was accepted
@@ -79,6 +83,14 @@ func (c Caller) step(name, text string) {
 	if c.Trace != nil {
 		c.Trace.Step(name, text)
 	}
+}
+
+// because gives ctx the cause of what is written on behalf of a device.
+func (s *Service) because(ctx context.Context, who Caller, action string) context.Context {
+	if s.Cause == nil {
+		return ctx
+	}
+	return s.Cause(ctx, who, action)
 }
 
 // stage measures one stage for the metrics.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,5 +72,61 @@ func TestOneDeviceArrivesInAccountsAndRegions(t *testing.T) {
 		if conn != nil {
 			conn.Close()
 		}
+	}
+}
+
+// What a first connection registers stands in the audit trail as what a caller
+// registers does; a connection that is refused, and what devices do otherwise,
+// does not.
+func TestAnArrivalIsInTheAuditTrail(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *Config) { c.JITPInline = true })
+	ca := certtest.CA(t, "maker")
+	s.sponsors(s.admin(), ca, "home")
+	nameless := ca.Sign(t, "lamp") // has no serial, which the template asks for
+	if _, err := client.Dial(t.Context(), s.options(nameless.TLS(), "lamp")); err == nil {
+		t.Error("a device without a serial was admitted")
+	}
+	leaf := ca.Sign(t, "lamp", func(c *x509.Certificate) { c.Subject.SerialNumber = "S1" })
+	for range 2 {
+		conn, err := client.Dial(t.Context(), s.options(leaf.TLS(), "lamp"))
+		must(t, err)
+		conn.Close()
+	}
+	var trail struct {
+		Records []struct {
+			Record struct {
+				Who     struct{ Key, Role string }
+				From    string
+				Action  string
+				Changes []struct{ Kind, Name string }
+			}
+		}
+	}
+	answer, err := call(s.admin(), "GET", "/slipway/audit", "")
+	must(t, err)
+	must(t, json.Unmarshal([]byte(answer), &trail))
+	var got []string
+	for _, one := range trail.Records {
+		r := one.Record
+		if r.Who.Role != "device" {
+			continue
+		}
+		if r.From != "127.0.0.1" {
+			t.Errorf("%s came from %q", r.Action, r.From)
+		}
+		who := "nameless"
+		if r.Who.Key == "cert/"+string(arn.IDOf(leaf.Raw)) {
+			who = "leaf"
+		}
+		for _, c := range r.Changes {
+			if c.Kind == "thing" || c.Kind == "cert" {
+				got = append(got, who+" "+r.Action+" "+c.Kind)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{"leaf iot:RegisterCertificate cert", "leaf iot:RegisterThing cert", "leaf iot:RegisterThing thing", "nameless iot:RegisterCertificate cert"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the trail has %q, want %q", got, want)
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/slipway-iot/slipway/audit"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/seal"
+	"github.com/slipway-iot/slipway/provision"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/trail"
 )
 
 // A sealer chains the records of the audit trail (DESIGN.md, decision 15). Each
@@ -110,4 +112,14 @@ func (s *Server) sealTrail(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// arrival is the cause of what a first connection registers: the role of the
+// CA's registration acts on AWS, where the trail has a RegisterThing of it. Here
+// the certificate stands for whoever registered its CA. What devices write
+// otherwise has no cause.
+func arrival(ctx context.Context, who provision.Caller, action string) context.Context {
+	return trail.With(ctx, trail.Cause{
+		Tenant: who.Tenant, Who: audit.Who{Key: "cert/" + string(who.CertID), Role: "device"}, From: who.From, Action: action,
+	})
 }

@@ -7,10 +7,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +25,7 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/sim"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/tasks"
 	"github.com/slipway-iot/slipway/tenants"
 )
 
@@ -391,5 +397,43 @@ func TestABucketMayBeAnyFolder(t *testing.T) {
 	must(t, err)
 	if k := s.ended(c, id); k.SuccessCount != 1 {
 		t.Errorf("got %+v", k)
+	}
+}
+
+// A file that was brought for a task goes with it, and one that a later task
+// reads stays.
+func TestUploadsGoWithTheirTasks(t *testing.T) {
+	var ahead atomic.Int64
+	data := t.TempDir()
+	s := start(t, data, func(c *Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	c := s.admin()
+	csr := newCSR(t)
+	path := func(bucket, key string) string { return filepath.Join(data, "buckets", bucket, key) }
+	for _, bucket := range []string{tasks.Uploads, "factory"} {
+		s.upload(c, bucket, "gone", bulkLine(t, "a-"+bucket, csr))
+		id, err := startTask(c, bucket, "gone", nil)
+		must(t, err)
+		s.ended(c, id)
+	}
+	if _, err := os.Stat(path(tasks.Uploads, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Store(int64(31 * 24 * time.Hour))
+	for giveUp := time.After(hang); ; {
+		s.bulk.Wake() // the task may be swept still, and nobody looks then
+		_, err := os.Stat(path(tasks.Uploads, "gone"))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-giveUp:
+			t.Fatalf("the upload is still there: %v", err)
+		}
+	}
+	if _, err := os.Stat(path("factory", "gone")); err != nil {
+		t.Errorf("a file of somebody else's bucket: %v", err)
 	}
 }

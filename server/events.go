@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -74,19 +75,65 @@ func switchesOf(k event.Kind) []string {
 	return nil
 }
 
+// A retelling repeats what could not be told, because the store failed: what it
+// is about was not read. It holds how often it was tried.
+type retelling struct {
+	mu    sync.Mutex
+	tries int
+}
+
+// maxTellings is how often an event is tried, once a second, before it is given
+// up: what happened next waits meanwhile.
+const maxTellings = 30
+
+// all tells events, which are the head of the outbox up to position, and
+// forgets them. After a failure they are told again, a commit at a time, so that
+// what was told before is not told once more each second. Everyone has followed
+// them before, so that no revocation waits here; hence events that hide later
+// ones from drain are not waited for.
+func (r *retelling) all(ctx context.Context, s *Server, events []event.Event, position int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tries == 0 {
+		err := s.tell(ctx, events)
+		if err == nil {
+			return s.db.Forget(ctx, position)
+		}
+		r.tries = 1
+		return err
+	}
+	for told := 0; told < len(events); {
+		some, position, err := s.db.Outbox(ctx, 1)
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		if err := s.tell(ctx, some); err != nil {
+			if r.tries++; r.tries <= maxTellings && len(events) < drainBatch {
+				return err
+			}
+			s.cfg.Log.ErrorContext(ctx, "a registry event is given up", slog.Any("err", err))
+		}
+		if err := s.db.Forget(ctx, position); err != nil {
+			return err
+		}
+		told, r.tries = told+len(some), 1
+	}
+	r.tries = 0
+	return nil
+}
+
 // tell publishes what happened in the registry to those accounts that switched
 // it on (hooks-and-events.md, section 6), before the outbox forgets it: at
-// least once, a kill included. It comes after everyone followed, so that no
-// revocation waits for it. What cannot be published is logged and not tried
-// again: what happened next must not wait.
-func (s *Server) tell(ctx context.Context, events []event.Event) {
+// least once, a kill included. It stops at what it cannot publish.
+func (s *Server) tell(ctx context.Context, events []event.Event) error {
 	for _, e := range events {
 		for _, name := range switchesOf(e.Kind) {
 			if err := s.tellOf(ctx, e, name); err != nil {
-				s.cfg.Log.ErrorContext(ctx, "a registry event was not published", slog.String("event", name), slog.Any("err", err))
+				return fmt.Errorf("registry event %s was not published: %w", name, err)
 			}
 		}
 	}
+	return nil
 }
 
 func (s *Server) tellOf(ctx context.Context, e event.Event, name string) error {

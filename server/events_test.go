@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"regexp"
 	"runtime"
 	"slices"
@@ -200,4 +201,40 @@ func TestLifecycleEventsReachRules(t *testing.T) {
 			t.Fatalf("heard %s", got)
 		}
 	}
+}
+
+// What the store did not give when it was to be told is told when it does, and
+// what came after it comes after it.
+func TestAnEventThatTheStoreWithholdsIsToldLater(t *testing.T) {
+	log := &buffer{}
+	srv, err := made(t, t.TempDir(), func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	must(t, err)
+	l := &storeLever{DB: srv.bare}
+	srv.bare = l // what the events are about; the rest of the server works
+	s := run(t, srv, log)
+	d := s.watch("$aws/events/thing/#")
+	c := s.admin()
+	_, err = call(c, "PATCH", "/event-configurations", allRegistry)
+	must(t, err)
+	s.settled()
+	l.set(&l.noViews, true)
+	for _, name := range []string{"p1", "p2"} {
+		_, err = call(c, "POST", "/things/"+name, `{}`)
+		must(t, err)
+	}
+	for !strings.Contains(log.String(), "was not published") {
+		runtime.Gosched()
+	}
+	l.set(&l.noViews, false)
+	var order []string
+	for !slices.Contains(order, "p2") {
+		topic, _, _ := strings.Cut(heard(t, d), "/created")
+		if name := strings.TrimPrefix(topic, "thing/"); !slices.Contains(order, name) {
+			order = append(order, name)
+		}
+	}
+	if !slices.Equal(order, []string{"p1", "p2"}) {
+		t.Errorf("heard of %v", order)
+	}
+	s.settled()
 }

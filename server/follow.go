@@ -149,8 +149,7 @@ func (s *Server) drainOnce(ctx context.Context) error {
 		if len(events) == 0 {
 			return nil
 		}
-		s.tell(ctx, events)
-		if err := s.db.Forget(ctx, position); err != nil {
+		if err := s.retell.all(ctx, s, events, position); err != nil {
 			return err
 		}
 		if len(events) < drainBatch { // what came since has rung again

@@ -69,7 +69,8 @@ type Server struct {
 	metrics   *metrics.Metrics
 	bus       *local.Bus
 	pulse     pulse
-	told      switches  // which events are published
+	told      switches // which events are published
+	retell    retelling
 	guesses   *throttle // of codes that devices show, by callers of the control plane
 	lock      *os.File  // on the data folder, held until Close
 
@@ -207,7 +208,8 @@ func (s *Server) openUseCases(ctx context.Context) error {
 		functions.Allowlist: allowlist.Open,
 	})
 	s.authorize = &authorize.Service{DB: watched{s.bare, s.fresh}, Functions: s.functions, Now: s.cfg.Now, Metrics: s.metrics}
-	s.provision, s.issuer = s.provisioner(s.bare), s.provisioner(s.db)
+	s.provision, s.issuer = s.provisioner(s.db), s.provisioner(s.db)
+	s.provision.Cause = arrival
 	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
 	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()
 	s.dispatch = s.dispatcher()

@@ -19,6 +19,10 @@ const Document = "registration-task"
 // The lines that it made stay: they are things like any other.
 const kept = 30 * 24 * time.Hour
 
+// Uploads is the bucket of files that came with a command line, each for a task
+// of its own.
+const Uploads = "slipway-uploads"
+
 // A Status is the state of a task.
 type Status string
 
@@ -90,7 +94,7 @@ func Start(ctx context.Context, s Store, t arn.Tenant, k *Task, mayWait bool) er
 			}
 			k.Message = "It waits until task " + old.ID + " has ended."
 		}
-		if !old.Stale(k.Created) || old.Results != "" || old.Errors != "" { // those who keep the reports forget both
+		if !old.Stale(k.Created) || old.files() { // those who keep the files forget both
 			return nil
 		}
 		return s.DeleteDocument(ctx, t, Document, old.ID)
@@ -144,6 +148,19 @@ func Work(ctx context.Context, s Store, t arn.Tenant, id, worker string, now tim
 
 // Stale says that a task ended so long ago that it is forgotten.
 func (k *Task) Stale(now time.Time) bool { return k.Swept && now.Sub(k.Modified) >= kept }
+
+// files says whether something in a bucket is to go with the task.
+func (k *Task) files() bool { return k.Results != "" || k.Errors != "" || k.Bucket == Uploads }
+
+// Names says whether a task of the account reads the file, other than the one
+// with the id.
+func Names(ctx context.Context, s Store, t arn.Tenant, bucket, key, but string) (named bool, err error) {
+	err = each(ctx, s, t, func(k *Task) error {
+		named = named || k.ID != but && k.Bucket == bucket && k.Key == key
+		return nil
+	})
+	return named, err
+}
 
 // Leftovers gives the tasks that ended and whose lines are still remembered,
 // or that are to be forgotten.

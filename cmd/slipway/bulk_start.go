@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/client/api"
+	"github.com/slipway-iot/slipway/tasks"
 )
 
-// uploads is the bucket of files that came from a command line.
-const uploads = "slipway-uploads"
+// uploads is the bucket of files that came from a command line; the server
+// deletes them with their tasks.
+const uploads = tasks.Uploads
 
 // bulkStart starts a task.
 type bulkStart struct {

@@ -49,3 +49,32 @@ var Bulk = []string{
 	"bulk.reported",   // both reports are written, the task is in progress
 	"bulk.ended",      // the task has ended, its lines are remembered still
 }
+
+// ByHand lists those of the doors at which a person brings a device in, by
+// door, in order (docs/flows/direct.md, trusted-user.md and device-code.md).
+// After the last two doors the device goes through the claim flow.
+var ByHand = map[string][]string{
+	"direct": {
+		"direct.foreseen", // nothing refuses the device, nothing is written
+		"create.intended", // the intent is on disk, the key was not used
+		"create.signed",   // the certificate exists in memory only
+		"create.storing",  // inside the transaction, everything written
+		"create.stored",   // the device is whole, on disk, not yet answered
+	},
+	"trusted": {
+		"claim.allowed", // the template may have claims, nothing is written
+		"create.intended",
+		"create.signed",
+		"create.storing", // inside the transaction that stores the claim
+		"create.stored",  // on disk; nobody has its key but a process that is gone
+	},
+	"device-code": {
+		"code.started", // the code is on disk, the device did not hear of it
+		"code.decided", // the approval is on disk, the installer did not hear of it
+		"claim.allowed",
+		"create.intended",
+		"create.signed",
+		"create.storing", // inside the transaction that stores claim and code
+		"create.stored",  // the claim is fetched, and the device has no answer
+	},
+}

@@ -37,7 +37,7 @@ type DB struct {
 	now     func() time.Time
 
 	writer  *writer
-	readers chan *conn // those that nobody uses
+	readers readers
 	conns   []*conn    // all of them, the writer's first
 
 	memory    records.Memory
@@ -63,7 +63,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{
 		path:      o.Path,
 		now:       o.Now,
-		readers:   make(chan *conn, readerCount),
+		readers:   readers{free: make(chan struct{}, readerCount)},
 		committed: make(chan struct{}, 1),
 		closed:    make(chan struct{}),
 	}
@@ -94,7 +94,7 @@ func (db *DB) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		db.readers <- r
+		db.readers.give(r)
 	}
 	db.writer = newWriter(db, w)
 	return db.markLeft(ctx, w)
@@ -144,7 +144,7 @@ func (db *DB) View(ctx context.Context, f func(context.Context, store.Tx) error)
 	if err != nil {
 		return err
 	}
-	defer func() { db.readers <- c }()
+	defer db.readers.give(c)
 	if err := c.run(begin); err != nil {
 		return err
 	}
@@ -164,6 +164,32 @@ func (db *DB) Peek(ctx context.Context, f func(context.Context, store.Tx) error)
 	})
 }
 
+// readers are the connections that nobody uses. The one that was used last is
+// the next: its cache is warm, and those of the others stay small until more
+// than one is needed.
+type readers struct {
+	free chan struct{} // holds a token for each
+	mu   sync.Mutex
+	idle []*conn
+}
+
+func (r *readers) give(c *conn) {
+	r.mu.Lock()
+	r.idle = append(r.idle, c)
+	r.mu.Unlock()
+	r.free <- struct{}{}
+}
+
+// take gives a connection to who took a token.
+func (r *readers) take() *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.idle) - 1
+	c := r.idle[last]
+	r.idle = r.idle[:last]
+	return c
+}
+
 // reader takes a connection from the pool; its taker puts it back.
 func (db *DB) reader(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
@@ -175,8 +201,8 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 	default:
 	}
 	select {
-	case c := <-db.readers:
-		return c, nil
+	case <-db.readers.free:
+		return db.readers.take(), nil
 	case <-ctx.Done():
 		return nil, callerLeft(ctx.Err())
 	case <-db.closed:
@@ -211,7 +237,7 @@ func (db *DB) Close() error {
 		_ = db.sweep(context.Background()) // else the next process tells them again
 		db.writer.stop()
 		for range readerCount {
-			<-db.readers // a running View gives its own back
+			<-db.readers.free // a running View gives its own back
 		}
 		db.closeErr = db.release()
 	})

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,6 @@ import (
 	"github.com/slipway-iot/slipway/internal/certtest"
 	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/mqtt"
-	"github.com/slipway-iot/slipway/server"
 )
 
 const arrivalTemplate = "arrivals"
@@ -313,11 +311,7 @@ func (a *arrivals) decide(ctx context.Context, id arn.CertID) error {
 
 // control is a client of the server's life that runs, if one does.
 func (a *arrivals) control() (*api.Client, error) {
-	b, err := os.ReadFile(filepath.Join(a.node.data, server.EndpointsFile))
-	var e server.Endpoints
-	if err == nil {
-		err = json.Unmarshal(b, &e)
-	}
+	e, err := a.node.readEndpoints()
 	return &api.Client{Endpoint: e.Control, Region: arn.Default.Region, AccessKeyID: a.id, Secret: a.key}, err
 }
 

@@ -86,16 +86,22 @@ func (k *killer) newFleet(t *testing.T, serials int) *fleet {
 	return f
 }
 
-func (n *node) endpoints(t *testing.T) (e server.Endpoints) {
+func (n *node) endpoints(t *testing.T) server.Endpoints {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.data, server.EndpointsFile))
-	if err == nil {
-		err = json.Unmarshal(b, &e)
-	}
+	e, err := n.readEndpoints()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// readEndpoints gives those of the life that runs, or of the last one.
+func (n *node) readEndpoints() (e server.Endpoints, err error) {
+	b, err := os.ReadFile(filepath.Join(n.data, server.EndpointsFile))
+	if err == nil {
+		err = json.Unmarshal(b, &e)
+	}
+	return e, err
 }
 
 // admin calls the control API with the first admin's key, as `slipway env`

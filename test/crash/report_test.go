@@ -65,6 +65,8 @@ func (r *report) table() string {
 const (
 	claimSection   = "crash table"
 	arrivalSection = "arrivals table"
+	handSection    = "hand table"
+	bulkSection    = "bulk table"
 )
 
 // publish logs the table, and writes it into the document if one is named.
