@@ -23,23 +23,29 @@ type Preview struct {
 	Refusal string `json:"refusal,omitempty"`
 }
 
-// previewCertificate stands for the certificate that a device would bring.
-const previewCertificate = "0000000000000000000000000000000000000000000000000000000000000000"
-
 // errRehearsed makes the store forget what a rehearsal wrote.
 var errRehearsed = errors.New("provision: a rehearsal is not kept")
 
 // Preview renders a template for parameters given and compares the plan with
 // the registry. It calls no function and keeps nothing: the plan is carried
 // out, as a device's would be, in a transaction that is then given up. An empty
-// body means the default version of the stored template.
-func (s *Service) Preview(ctx context.Context, t arn.Tenant, name, body string, params map[string]string) (*Preview, error) {
-	rec, parsed, err := s.previewed(ctx, t, name, body)
+// body means the default version of the stored template. A template of type JITP
+// reads a certificate, or the signing request of one, PEM; with one a body that
+// is not stored is tried as such a template.
+func (s *Service) Preview(ctx context.Context, t arn.Tenant, name, body string, params map[string]string, certificate string) (*Preview, error) {
+	rec, err := s.previewed(ctx, t, name, body, certificate != "")
 	if err != nil {
 		return nil, err
 	}
-	plan, err := parsed.Render(templates.Input{Parameters: params,
-		Service: map[string]string{templates.CertificateID: previewCertificate}})
+	parsed, err := s.tried(rec, body)
+	if err != nil {
+		return nil, err
+	}
+	service, err := supplied(rec, params, certificate)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := parsed.Render(templates.Input{Parameters: params, Service: service})
 	if err != nil {
 		return nil, err
 	}
@@ -59,36 +65,63 @@ func (s *Service) Preview(ctx context.Context, t arn.Tenant, name, body string, 
 
 // previewed finds the template. A body may be tried before its template
 // exists, which then has no settings.
-func (s *Service) previewed(ctx context.Context, t arn.Tenant, name, body string) (*templates.Record, *templates.Template, error) {
-	var rec *templates.Record
-	err := s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+func (s *Service) previewed(ctx context.Context, t arn.Tenant, name, body string, certified bool) (rec *templates.Record, err error) {
+	err = s.DB.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		rec, err = tx.TemplateRecord(ctx, t, name)
 		return err
 	})
+	if !fault.Is(err, fault.Missing) {
+		return rec, err
+	}
 	switch {
-	case body != "" && fault.Is(err, fault.Missing):
-		rec = &templates.Record{Type: templates.FleetProvisioning}
-	case fault.Is(err, fault.Missing):
-		return nil, nil, fault.Wrap(fault.Missing, err, "Provisioning template %s does not exist.", arn.Clip(name, 60))
-	case err != nil:
-		return nil, nil, err
-	case rec.Type != templates.FleetProvisioning:
-		return nil, nil, fault.New(fault.InvalidRequest, "Template %s is of type %s; only templates of type %s can be tried.", rec.Name, rec.Type, templates.FleetProvisioning)
+	case body == "":
+		return nil, fault.Wrap(fault.Missing, err, "Provisioning template %s does not exist.", arn.Clip(name, 60))
+	case certified:
+		return &templates.Record{Type: templates.JustInTime}, nil
 	}
-	if body == "" {
-		parsed, err := s.parsed.get(rec)
-		return rec, parsed, err
-	}
-	parsed, err := templates.Parse([]byte(body), templates.Fleet)
-	return rec, parsed, err
+	return &templates.Record{Type: templates.FleetProvisioning}, nil
 }
+
+// tried is the body given, or else the one that is stored.
+func (s *Service) tried(rec *templates.Record, body string) (*templates.Template, error) {
+	kind, err := templates.KindOf(rec.Type)
+	if err != nil {
+		return nil, err
+	}
+	if body != "" {
+		return templates.Parse([]byte(body), kind)
+	}
+	v, err := current(rec)
+	if err != nil {
+		return nil, err
+	}
+	return s.parsed.parse(v.Body, kind)
+}
+
+// supplied is what the service would tell the template.
+func supplied(rec *templates.Record, params map[string]string, certificate string) (map[string]string, error) {
+	switch jitp := rec.Type == templates.JustInTime; {
+	case jitp && certificate == "":
+		return nil, fault.New(fault.InvalidRequest, "A template of type %s reads the certificate of a device: give one, or the signing request of one, as PEM.", rec.Type)
+	case jitp && len(params) > 0:
+		return nil, fault.New(fault.InvalidRequest, "A template of type %s reads the certificate of a device and takes no parameters.", rec.Type)
+	case jitp:
+		return templates.SubjectOf(certificate)
+	case certificate != "":
+		return nil, fault.New(fault.InvalidRequest, "A template of type %s takes parameters; only one of type %s reads a certificate.", rec.Type, templates.JustInTime)
+	}
+	return map[string]string{templates.CertificateID: templates.NoCertificate}, nil
+}
+
+// rehearsed is the certificate of a rehearsal, whose own may be registered.
+const rehearsed = templates.NoCertificate
 
 // rehearse says what the plan changes, and carries it out for a certificate
 // that is made for it.
 func (w *writer) rehearse(ctx context.Context, plan *templates.Plan) ([]string, error) {
 	changes, err := w.compare(ctx, plan)
 	cert := &certs.Certificate{
-		Tenant: w.tenant, ID: previewCertificate, Status: certs.PendingActivation, Mode: "DEFAULT",
+		Tenant: w.tenant, ID: rehearsed, Status: certs.PendingActivation, Mode: "DEFAULT",
 		NotBefore: w.now, NotAfter: w.now, Created: w.now, Modified: w.now, Version: 1,
 	}
 	if err := certs.Add(ctx, w.tx, cert); err != nil {

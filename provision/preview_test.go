@@ -105,7 +105,7 @@ func (r *rig) checkPreview(t *testing.T, serial string) {
 	token, id := r.token()
 	before := r.snapshot()
 	stats := r.db.Stats()
-	p, err := r.engine.Preview(context.Background(), arn.Default, "fleet", "", map[string]string{"SerialNumber": serial})
+	p, err := r.engine.Preview(context.Background(), arn.Default, "fleet", "", map[string]string{"SerialNumber": serial}, "")
 	must(t, err)
 	if diff := cmp.Diff(before, r.snapshot()); diff != "" || r.db.Stats().Commits != stats.Commits {
 		t.Errorf("a preview stored something: %s", diff)
@@ -138,7 +138,7 @@ func (r *rig) checkPreview(t *testing.T, serial string) {
 func TestAPreviewAsksNobody(t *testing.T) {
 	r := newRig(t)
 	r.template("fleet", body(attributes), true)
-	p, err := r.engine.Preview(context.Background(), arn.Default, "fleet", "", map[string]string{"SerialNumber": "1"})
+	p, err := r.engine.Preview(context.Background(), arn.Default, "fleet", "", map[string]string{"SerialNumber": "1"}, "")
 	must(t, err)
 	if r.function.calls.Load() != 0 {
 		t.Error("the function was asked")
@@ -152,29 +152,45 @@ func TestWhatAPreviewNeeds(t *testing.T) {
 	r := newRig(t)
 	ctx := context.Background()
 	serial := map[string]string{"SerialNumber": "1"}
-	_, err := r.engine.Preview(ctx, arn.Default, "fleet", "", serial)
+	_, err := r.engine.Preview(ctx, arn.Default, "fleet", "", serial, "")
 	wantFault(t, err, fault.Missing, "Provisioning template fleet does not exist")
-	p, err := r.engine.Preview(ctx, arn.Default, "fleet", body(""), serial)
+	p, err := r.engine.Preview(ctx, arn.Default, "fleet", body(""), serial, "")
 	must(t, err)
 	if p.Refusal != "" || len(p.Changes) != 3 {
 		t.Errorf("a body that is not stored yet: %+v", p)
 	}
 	r.template("fleet", body(""), false)
-	_, err = r.engine.Preview(ctx, arn.Default, "fleet", "", nil)
+	_, err = r.engine.Preview(ctx, arn.Default, "fleet", "", nil, "")
 	wantFault(t, err, fault.InvalidParameters, "Cannot resolve reference value: SerialNumber")
-	_, err = r.engine.Preview(ctx, arn.Default, "fleet", "{", serial)
+	_, err = r.engine.Preview(ctx, arn.Default, "fleet", "{", serial, "")
 	wantFault(t, err, fault.InvalidRequest, "not well-formed")
-	_, err = r.engine.Preview(ctx, other, "fleet", "", serial)
+	_, err = r.engine.Preview(ctx, other, "fleet", "", serial, "")
 	wantFault(t, err, fault.Missing, "does not exist")
 	r.update(func(ctx context.Context, tx store.Tx) error {
 		return templates.Create(ctx, tx, &templates.Record{Tenant: arn.Default, Name: "jitp", Type: templates.JustInTime, RoleARN: "r"},
 			`{"Resources":{"certificate":{"Type":"AWS::IoT::Certificate","Properties":{"CertificateId":{"Ref":"AWS::IoT::Certificate::Id"}}}}}`)
 	})
-	_, err = r.engine.Preview(ctx, arn.Default, "jitp", "", serial)
-	wantFault(t, err, fault.InvalidRequest, "Template jitp is of type JITP")
+	_, err = r.engine.Preview(ctx, arn.Default, "jitp", "", serial, "")
+	wantFault(t, err, fault.InvalidRequest, "A template of type JITP reads the certificate of a device")
+	_, err = r.engine.Preview(ctx, arn.Default, "jitp", "", serial, string(r.csr))
+	wantFault(t, err, fault.InvalidRequest, "takes no parameters")
+	_, err = r.engine.Preview(ctx, arn.Default, "jitp", "", nil, "none")
+	wantFault(t, err, fault.InvalidRequest, "The certificate is not PEM")
+	_, err = r.engine.Preview(ctx, arn.Default, "fleet", "", serial, string(r.csr))
+	wantFault(t, err, fault.InvalidRequest, "takes parameters")
+	p, err = r.engine.Preview(ctx, arn.Default, "jitp", "", nil, string(r.csr))
+	if must(t, err); p.Refusal != "" || len(p.Changes) != 1 {
+		t.Errorf("a JITP template: %+v", p)
+	}
+	p, err = r.engine.Preview(ctx, arn.Default, "new", `{"Parameters":{"AWS::IoT::Certificate::CommonName":{"Type":"String"}},"Resources":{
+	 "thing":{"Type":"AWS::IoT::Thing","Properties":{"ThingName":{"Ref":"AWS::IoT::Certificate::CommonName"}}},
+	 "certificate":{"Type":"AWS::IoT::Certificate","Properties":{"CertificateId":{"Ref":"AWS::IoT::Certificate::Id"}}}}}`, nil, string(r.csr))
+	if must(t, err); p.Refusal != "" || p.Plan.Thing.Name != "device" {
+		t.Errorf("a JITP template that is not stored: %+v", p)
+	}
 	t.Run("a store that works", func(t *testing.T) {
 		r.db.atWrite = 1
-		if p, err := r.engine.Preview(ctx, arn.Default, "fleet", "", serial); !fault.Is(err, fault.Internal) || p != nil {
+		if p, err := r.engine.Preview(ctx, arn.Default, "fleet", "", serial, ""); !fault.Is(err, fault.Internal) || p != nil {
 			t.Errorf("got %+v, %v", p, err)
 		}
 	})

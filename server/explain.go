@@ -8,16 +8,17 @@ import (
 )
 
 // previewTemplate: POST /slipway/templates/{name}/preview {parameters,
-// templateBody}. It writes nothing and calls no function.
+// templateBody, certificate}. It writes nothing and calls no function.
 func (s *Server) previewTemplate(ctx context.Context, c *control.Call) (any, error) {
 	var in struct {
 		Parameters   map[string]string `json:"parameters"`
 		TemplateBody string            `json:"templateBody"`
+		Certificate  string            `json:"certificate"` // or signing request, PEM, for a template of type JITP
 	}
 	if err := decodeBody(c.Body, &in); err != nil {
 		return nil, err
 	}
-	return s.provision.Preview(ctx, c.Tenant, c.Path["name"], in.TemplateBody, in.Parameters)
+	return s.provision.Preview(ctx, c.Tenant, c.Path["name"], in.TemplateBody, in.Parameters, in.Certificate)
 }
 
 // explainPolicy: POST /slipway/policy/explain {action, resource, certificateId,

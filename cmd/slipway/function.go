@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-iot/slipway/client/api"
 	"github.com/slipway-iot/slipway/functions"
+	"github.com/slipway-iot/slipway/templates"
 )
 
 // functionCmd are the verbs about functions.
@@ -258,7 +259,7 @@ func (c *functionTest) payload(s streams) ([]byte, error) {
 		return readInput(s, "--payload", c.Payload)
 	}
 	return json.Marshal(map[string]any{
-		"claimCertificateId": previewCertificate, "certificateId": previewCertificate, "certificatePem": "",
+		"claimCertificateId": templates.NoCertificate, "certificateId": templates.NoCertificate, "certificatePem": "",
 		"templateArn": "arn:aws:iot:us-east-1:000000000000:provisioningtemplate/test", "clientId": "test",
 		"parameters": c.Param,
 	})

@@ -19,6 +19,8 @@ type templateTest struct {
 	Param map[string]string `help:"Parameter of the device; may be repeated." placeholder:"NAME=VALUE" mapsep:"none"`
 	Body  string            `help:"Try the template of this file in place of the one that is stored; - reads standard input." placeholder:"FILE"`
 	JSON  bool              `name:"json" help:"Print a JSON object."`
+
+	Certificate string `help:"Certificate of a device, or a signing request, PEM: what a template of type JITP reads." placeholder:"FILE"`
 }
 
 // A preview is what the server answers, or what this side worked out for a
@@ -43,15 +45,23 @@ func (c *templateTest) Run(ctx context.Context, s streams) error {
 		}
 		body = f.Body
 	}
+	certificate := ""
+	if c.Certificate != "" {
+		data, err := readInput(s, "--certificate", c.Certificate)
+		if err != nil {
+			return err
+		}
+		certificate = string(data)
+	}
 	p, err := c.connect()
 	if err != nil {
 		return err
 	}
 	var out preview
 	err = p.call(ctx, http.MethodPost, api.Path("slipway", "templates", c.Name, "preview"), nil,
-		map[string]any{"parameters": c.Param, "templateBody": body}, &out)
+		map[string]any{"parameters": c.Param, "templateBody": body, "certificate": certificate}, &out)
 	if foreign(err) {
-		out, err = c.elsewhere(ctx, p, body)
+		out, err = c.elsewhere(ctx, p, body, certificate)
 	}
 	if err != nil {
 		return c.withParameters(ctx, p, body, err)
@@ -86,13 +96,16 @@ func (c *templateTest) withParameters(ctx context.Context, p *plane, body string
 	return err
 }
 
-// previewCertificate stands for the certificate that a device would bring.
-const previewCertificate = "0000000000000000000000000000000000000000000000000000000000000000"
-
 // elsewhere works the preview out on this side, from what any control plane
 // that speaks AWS's API can be asked. A hook is not called.
-func (c *templateTest) elsewhere(ctx context.Context, p *plane, body string) (out preview, err error) {
-	typ := ""
+func (c *templateTest) elsewhere(ctx context.Context, p *plane, body, certificate string) (out preview, err error) {
+	typ, service := "", map[string]string{templates.CertificateID: templates.NoCertificate}
+	if certificate != "" {
+		typ = templates.JustInTime
+		if service, err = templates.SubjectOf(certificate); err != nil {
+			return out, err
+		}
+	}
 	if body == "" {
 		stored, err := p.existingTemplate(ctx, c.Name)
 		if foreign(err) {
@@ -111,8 +124,7 @@ func (c *templateTest) elsewhere(ctx context.Context, p *plane, body string) (ou
 	if err != nil {
 		return out, inFile(c.Name, err)
 	}
-	out.Plan, err = parsed.Render(templates.Input{Parameters: c.Param,
-		Service: map[string]string{"AWS::IoT::Certificate::Id": previewCertificate}})
+	out.Plan, err = parsed.Render(templates.Input{Parameters: c.Param, Service: service})
 	if err != nil {
 		_, text := fault.Show(err)
 		return out, refusal{fault.Of(err).Face().Exception, text}

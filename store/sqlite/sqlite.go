@@ -38,7 +38,7 @@ type DB struct {
 
 	writer  *writer
 	readers readers
-	conns   []*conn    // all of them, the writer's first
+	conns   []*conn // all of them, the writer's first
 
 	memory    records.Memory
 	committed chan struct{}
