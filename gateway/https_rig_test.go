@@ -71,6 +71,11 @@ func (r *rig) visit(address string, cert tls.Certificate, change ...func(*tls.Co
 	r.t.Helper()
 	d, err := r.handshakeAt(address, cert, change...)
 	must(r.t, err)
+	return r.over(d)
+}
+
+// over makes requests on a connection whose handshake is done.
+func (r *rig) over(d *raw) func(method, target, body string, headers ...string) *reply {
 	in := bufio.NewReader(d.conn)
 	return func(method, target, body string, headers ...string) *reply {
 		r.t.Helper()

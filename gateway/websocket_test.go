@@ -31,8 +31,10 @@ func (r *rig) webSocket(address string, v mqtt.Version, c Caller) *raw {
 
 // clientFrame is a whole frame, masked with a mask that changes nothing.
 func clientFrame(first byte, payload []byte) []byte {
-	f := []byte{first, 0x80 | 127}
-	f = binary.BigEndian.AppendUint64(f, uint64(len(payload)))
+	f := []byte{first, 0x80 | byte(len(payload))}
+	if len(payload) > 125 {
+		f = binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, uint64(len(payload)))
+	}
 	return append(append(f, 0, 0, 0, 0), payload...)
 }
 

@@ -16,7 +16,7 @@ import (
 // account, certificate or key, policies. A fault of kind Refused says no.
 func (g *Gateway) judgeWill(ctx context.Context, w *lastWill) error {
 	from, _ := netip.ParseAddr(w.Address)
-	judge := &session{g: g, tenant: w.Tenant, clientID: w.ClientID, from: from}
+	judge := &session{g: g, tenant: w.Tenant, clientID: w.ClientID, from: from, anew: true}
 	epoch := g.recent.now()
 	return g.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) error {
 		t, err := tx.Tenant(ctx, w.Tenant)
