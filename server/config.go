@@ -30,10 +30,11 @@ type Config struct {
 
 	// MQTT is where devices connect with MQTT over mutual TLS; default :8883.
 	MQTT string
-	// ALPN is a second port for the same, chosen by ALPN x-amzn-mqtt-ca.
-	// Empty: none.
+	// ALPN is one port for MQTT and HTTPS, with or without a certificate, told
+	// apart by ALPN as on AWS's port 443. Empty: none.
 	ALPN string
-	// HTTPS is where devices speak HTTPS: device codes. Empty: nowhere.
+	// HTTPS is where devices speak HTTPS: messages with a certificate, MQTT over
+	// WebSocket, device codes. Empty: nowhere.
 	HTTPS string
 	// Control is where the control API, metrics and health are served; default
 	// 127.0.0.1:8080. Off loopback it speaks TLS with the server's certificate.

@@ -47,6 +47,9 @@ func (c *envCmd) Run(_ context.Context, s streams) error {
 	if e.HTTPS != "" {
 		vars = append(vars, [2]string{"SLIPWAY_HTTPS_PORT", portOf(e.HTTPS)})
 	}
+	if e.ALPN != "" {
+		vars = append(vars, [2]string{"SLIPWAY_ALPN_PORT", portOf(e.ALPN)})
+	}
 	if c.JSON {
 		m := map[string]string{}
 		for _, v := range vars {

@@ -20,8 +20,8 @@ type serveCmd struct {
 	Data        string     `help:"Folder that holds everything, mode 0700; ./slipway-data if not given." default:"./slipway-data" env:"SLIPWAY_DATA" placeholder:"DIR"`
 	Store       string     `help:"sqlite, or a postgres:// URL." default:"sqlite" env:"SLIPWAY_STORE"`
 	MQTT        string     `name:"mqtt" help:"MQTT over mutual TLS; :8883 if not given." default:":8883" env:"SLIPWAY_MQTT" placeholder:"ADDR"`
-	ALPN        string     `name:"alpn" help:"The same on a second port, by ALPN x-amzn-mqtt-ca, such as :443." env:"SLIPWAY_ALPN" placeholder:"ADDR"`
-	HTTPS       string     `name:"https" help:"HTTPS for devices: those without a claim get one there by a code. :8443 if not given, none if empty." default:":8443" env:"SLIPWAY_HTTPS" placeholder:"ADDR"`
+	ALPN        string     `name:"alpn" help:"Everything on one port, such as :443, told apart by ALPN: MQTT, HTTPS, WebSocket." env:"SLIPWAY_ALPN" placeholder:"ADDR"`
+	HTTPS       string     `name:"https" help:"HTTPS for devices: messages, MQTT over WebSocket, and a claim by a code. :8443 if not given, none if empty." default:":8443" env:"SLIPWAY_HTTPS" placeholder:"ADDR"`
 	Control     string     `help:"Control API, metrics, health; TLS off loopback. 127.0.0.1:8080 if not given." default:"127.0.0.1:8080" env:"SLIPWAY_CONTROL" placeholder:"ADDR"`
 	Host        []string   `help:"Name or IP address that devices use, first the one that DescribeEndpoint tells them; repeat for more." default:"localhost" env:"SLIPWAY_HOST"`
 	Dev         bool       `help:"Take any access key. Refused off loopback." env:"SLIPWAY_DEV"`

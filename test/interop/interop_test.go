@@ -37,6 +37,7 @@ var scripts = []struct{ sentence, command, file string }{
 	{"paho-mqtt provisions over 3.1.1 and 5", "python3", "paho_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python provisions with both its clients", "python3", "awsiotsdk_flow.py"},
 	{"the AWS IoT Device SDK v2 for JavaScript provisions with both its clients", "python3", "js_flow.py"},
+	{"the AWS IoT Device SDK v2 for Python, paho-mqtt and curl come over WebSocket, by ALPN and over HTTPS", "python3", "transports_flow.py"},
 	{"slipway-agent provisions in every way it has", "python3", "agent_flow.py"},
 }
 
@@ -89,7 +90,7 @@ func start(t *testing.T) *slipway {
 // it that it stops in good order when the test is over.
 func (s *slipway) serve(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "slipway"), "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--control", "127.0.0.1:0")
+	cmd := exec.Command(filepath.Join(s.bin, "slipway"), "serve", "--data", s.data, "--mqtt", "127.0.0.1:0", "--https", "127.0.0.1:0", "--alpn", "127.0.0.1:0", "--control", "127.0.0.1:0")
 	cmd.Stderr = s.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
