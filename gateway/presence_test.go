@@ -99,6 +99,27 @@ func TestATakeoverIsTold(t *testing.T) {
 	}
 }
 
+// What the server does to a connection has a reason of its own.
+func TestEndsAreToldApart(t *testing.T) {
+	x := newScene(t, Limits{KeepAlive: time.Second})
+	heard := make(chan dispatch.Message, 10)
+	x.gateway.Listener = func(_ context.Context, m dispatch.Message) { heard <- m }
+	x.gateway.Wanted = func(_ arn.Tenant, topic string) bool { return topic == onDisconnected+"pump" }
+	for _, c := range []struct {
+		reason string
+		end    func()
+	}{
+		{"MQTT_KEEP_ALIVE_TIMEOUT", func() {}},
+		{"SERVER_INITIATED_DISCONNECT", x.gateway.Close},
+	} {
+		x.online(x.cert, "pump", mqtt.V311, func(p *mqtt.Connect) { p.KeepAlive = 1 })
+		c.end()
+		if m := <-heard; !strings.Contains(string(m.Payload), `"clientInitiatedDisconnect":false,"disconnectReason":"`+c.reason+`"`) {
+			t.Errorf("heard %s, want %s", m.Payload, c.reason)
+		}
+	}
+}
+
 // Rules are asked before an event is made, and get it if they want it.
 func TestLifecycleEventsForRulesAlone(t *testing.T) {
 	x := newScene(t, Limits{})
