@@ -42,6 +42,14 @@ func Open(id, remote, address string, now func() time.Time) *Recorder {
 	return r
 }
 
+// ID names the attempt; it never changes.
+func (r *Recorder) ID() string {
+	if r == nil {
+		return ""
+	}
+	return r.a.ID
+}
+
 func (r *Recorder) key(k string) {
 	if k == "" || len(r.a.Keys) >= maxKeys {
 		return

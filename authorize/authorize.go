@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/internal/metrics"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 )
 
@@ -118,4 +119,14 @@ func (s *Service) preset(ctx context.Context, t arn.Tenant) (a *access.Authorize
 		return nil, fault.Wrap(fault.Refused, err, "The device names no authorizer (%s), and account %s, region %s has no default one. SetDefaultAuthorizer makes one.", nameKey, t.Account, t.Region)
 	}
 	return a, err
+}
+
+// Any says whether a tenant has an ACTIVE authorizer.
+func (s *Service) Any(ctx context.Context, t arn.Tenant) (there bool, err error) {
+	err = s.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) error {
+		found, _, err := access.ListAuthorizers(ctx, tx, t, access.Active, ref.All)
+		there = len(found) > 0
+		return err
+	})
+	return there, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
@@ -19,8 +20,8 @@ import (
 )
 
 // connect judges CONNECT, in the order of device-gateway.md, section 8: client
-// id, certificate, policy, will, rate quotas, takeover, CONNACK. It gives a sentence when
-// the connection is over.
+// id, certificate or authorizer, policy, will, rate quotas, takeover, CONNACK. It
+// gives a sentence when the connection is over.
 func (s *session) connect(p *mqtt.Connect) string {
 	defer s.stage("connect")()
 	s.version = p.Version
@@ -31,19 +32,14 @@ func (s *session) connect(p *mqtt.Connect) string {
 	if err := s.placeTenant(); err != nil {
 		return s.refuseFor("sni", err)
 	}
-	s.g.hub.watch(s) // before the status is read: see hub
-	granted, err := s.judge(p)
-	if errors.Is(err, errArrives) {
-		if why := s.arrive(); why != "" {
-			return why
+	if s.certID == "" {
+		if err := s.introduce(p); err != nil {
+			return s.refuseFor("authorizer", err)
 		}
-		granted, err = s.judge(p)
 	}
-	switch why := s.ended.Load(); {
-	case why != nil: // cut while its status was read
-		return s.refuseConnect(mqtt.NotAuthorized, "certificate", *why)
-	case err != nil:
-		return s.refuseFor("certificate", err)
+	granted, why := s.admitted(p)
+	if why != "" {
+		return why
 	}
 	s.claim = granted.claim
 	s.rights.Store(granted)
@@ -61,11 +57,54 @@ func (s *session) connect(p *mqtt.Connect) string {
 		s.rec.Refuse("connect", why)
 		return s.noConnack(mqtt.QuotaExceeded, "rate", why)
 	}
-	why := s.enter(p)
+	if why = s.enter(p); why == "" {
+		s.keepVouched()
+	}
 	if s.arrived {
 		s.record()
 	}
 	return why
+}
+
+// admitted reads who the connection is and what it may do, or ends it with a
+// sentence.
+func (s *session) admitted(p *mqtt.Connect) (*rights, string) {
+	s.g.hub.watch(s) // before the status is read: see hub
+	if s.serverName != "" {
+		if _, open := s.g.Names.Tenant(s.serverName); !open { // it was, before watch
+			return nil, s.refuseFor("sni", s.nowhere())
+		}
+	}
+	granted, err := s.judge(p)
+	if errors.Is(err, errArrives) {
+		if why := s.arrive(); why != "" {
+			return nil, why
+		}
+		granted, err = s.judge(p)
+	}
+	if err == nil && s.asks && s.vouched == nil { // the function learns of accepted certificates alone
+		if err := s.introduce(p); err != nil {
+			return nil, s.refuseFor("authorizer", err)
+		}
+		granted, err = s.judge(p)
+	}
+	switch why := s.ended.Load(); {
+	case why != nil: // cut while its status was read
+		return nil, s.refuseConnect(mqtt.NotAuthorized, "certificate", *why)
+	case err != nil:
+		return nil, s.refuseFor("certificate", err)
+	}
+	return granted, ""
+}
+
+// nowhere refuses a server name that led somewhere during the handshake.
+func (s *session) nowhere() error {
+	if d := s.g.Names.Domain(s.serverName); d != nil {
+		if why := closed(d); why != "" {
+			return fault.New(fault.Refused, "%s", why)
+		}
+	}
+	return fault.New(fault.Refused, "Server name %s is no endpoint of this server any more; its account was switched off, or its domain configuration deleted.", quoted(s.serverName))
 }
 
 func (s *session) stage(name string) (done func()) {
@@ -124,7 +163,7 @@ func (s *session) placeTenant() error {
 	if s.serverName != "" {
 		t, known := s.g.Names.Tenant(s.serverName)
 		if !known { // it was, during the handshake
-			return fault.New(fault.Refused, "Server name %s is no endpoint of this server any more; its account was switched off.", quoted(s.serverName))
+			return s.nowhere()
 		}
 		if s.signed != nil && s.signed.Tenant != t {
 			return fault.New(fault.Refused, "The request was signed for account %s, region %s, and its host %s is that of account %s, region %s. Ask DescribeEndpoint for the host to use.", s.signed.Tenant.Account, arn.Clip(s.signed.Tenant.Region, 40), quoted(s.serverName), t.Account, t.Region)
@@ -136,6 +175,9 @@ func (s *session) placeTenant() error {
 		s.tenant = s.signed.Tenant
 		return nil
 	}
+	if s.certID == "" {
+		return fault.New(fault.Refused, "The device shows no certificate, and sent no server name (SNI), which would pick an account. Let it send one of: %s.", knownNames(s.g.Names.Known()))
+	}
 	shared := false
 	for _, t := range s.g.Names.Tenants() {
 		switch c, err := s.registered(t); {
@@ -144,7 +186,7 @@ func (s *session) placeTenant() error {
 			return err
 		case c.Mode == certs.DefaultMode:
 			s.tenant = t
-			return nil
+			return s.unnamed()
 		default:
 			shared = true
 		}
@@ -153,6 +195,16 @@ func (s *session) placeTenant() error {
 		return fault.New(fault.Refused, "Certificate %s is registered in SNI_ONLY mode, in which several accounts may have it, and the device sent no server name (SNI) that would pick one. Let the device send one of: %s.", s.certID, knownNames(s.g.Names.Known()))
 	}
 	return fault.New(fault.Refused, "Certificate %s is registered in no account of this server, and the device sent no server name (SNI) that would pick one. Register the certificate, or let the device send one of: %s.", s.certID, knownNames(s.g.Names.Known()))
+}
+
+// unnamed refuses a device that sent no server name where one is needed: TLS
+// knew no tenant, and so not the policy of its endpoint (device-gateway.md,
+// section 2.2).
+func (s *session) unnamed() error {
+	if d := s.g.Names.Standing(s.tenant); d != nil && d.TLSPolicy != access.TLS13From12 {
+		return fault.New(fault.Refused, "The endpoint of account %s has the TLS policy %s, so a device must send its server name (SNI), and this one sent none.", s.tenant.Account, d.TLSPolicy)
+	}
+	return nil
 }
 
 func (s *session) registered(t arn.Tenant) (c *certs.Certificate, err error) {

@@ -35,12 +35,16 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 		return "silent", "The connection said nothing until the handshake's time was over: no TLS ClientHello arrived."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "slow", "The TLS handshake was begun and not finished in time."
+	case h.refused != "":
+		return "domain", h.refused
 	case h.seen && h.name != "" && strings.Contains(err.Error(), "no certificates configured"):
 		return "sni", fmt.Sprintf("The device asked for server name %s (SNI), which is no endpoint of this server. It must connect to one of: %s.", quoted(h.name), knownNames(known))
 	case strings.Contains(err.Error(), "client didn't provide a certificate"):
 		return "no-certificate", "The device sent no client certificate. It must present its claim or device certificate with the private key."
 	case strings.Contains(err.Error(), "no application protocol"), strings.Contains(err.Error(), "unsupported application protocols"):
 		return "alpn", refusedALPN(h.protocols)
+	case h.domain != nil && (strings.Contains(err.Error(), "unsupported versions") || strings.Contains(err.Error(), "no cipher suite")):
+		return "tls-policy", outsidePolicy(h)
 	case strings.Contains(err.Error(), "unsupported versions"):
 		return "version", "The device speaks only TLS versions before 1.2; this server needs TLS 1.2 or 1.3."
 	case strings.Contains(err.Error(), "no cipher suite"):
@@ -58,6 +62,22 @@ func explainHandshake(h *hello, err error, known []string) (cause, text string) 
 		return "not-tls", notTLS(record.RecordHeader)
 	}
 	return "handshake", "The TLS handshake failed: " + arn.Clip(strings.TrimPrefix(err.Error(), "tls: "), 200) + "."
+}
+
+// outsidePolicy explains a handshake that a domain configuration's TLS policy
+// refused.
+func outsidePolicy(h *hello) string {
+	bounds := versions[h.domain.TLSPolicy]
+	needs := tls.VersionName(bounds[0])
+	if bounds[0] != bounds[1] {
+		needs += " to " + tls.VersionName(bounds[1])
+	}
+	offered := make([]string, len(h.versions))
+	for i, v := range h.versions {
+		offered[i] = tls.VersionName(v)
+	}
+	return fmt.Sprintf("Domain configuration %s has the TLS policy %s, which needs %s; the device offered %s, with %s. UpdateDomainConfiguration can choose another policy.",
+		h.domain.Name, h.domain.TLSPolicy, needs, strings.Join(offered, ", "), suiteNames(h.suites))
 }
 
 // notTLS says what the first five bytes look like that begin no TLS record.

@@ -3,7 +3,9 @@ package gateway
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/event"
@@ -40,6 +42,10 @@ func (g *Gateway) Follow(e event.Event) {
 				s.cut(fmt.Sprintf("Access key %s was revoked; its connections are cut.", e.ID))
 			}
 		}
+	case event.DomainChanged:
+		if e.Detail != access.Enabled {
+			g.cutDomain(e)
+		}
 	case event.PolicyAttachment:
 		g.staleTarget(e.Tenant, e.ID)
 	case event.PrincipalChanged:
@@ -63,6 +69,15 @@ func (g *Gateway) revoke(t arn.Tenant, id arn.CertID, what string) {
 	}
 	g.cut(t, id, what)
 	g.revokeSessions(t, id)
+}
+
+// cutDomain cuts the connections that came by the name of a domain configuration.
+func (g *Gateway) cutDomain(e event.Event) {
+	for _, s := range g.hub.of(e.Tenant) {
+		if s.domain != nil && s.domain.Name == e.ID {
+			s.cut(fmt.Sprintf("Domain configuration %s is %s; the connections that came by its name are cut.", e.ID, strings.ToUpper(e.Detail)))
+		}
+	}
 }
 
 func (g *Gateway) cut(t arn.Tenant, id arn.CertID, what string) {

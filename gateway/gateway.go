@@ -26,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/certs"
@@ -42,6 +43,13 @@ type Names interface {
 	// Tenant gives the tenant of a server name; the empty name is a device
 	// that sent none, and no tenant's.
 	Tenant(serverName string) (arn.Tenant, bool)
+	// Domain gives the domain configuration of a server name, also one by which
+	// nobody may come in: then Tenant does not know the name. Nil: the name has
+	// none, or its endpoint's is as every account has it.
+	Domain(serverName string) *access.Domain
+	// Standing gives the configuration of a tenant's endpoint, if anything about
+	// it was changed.
+	Standing(t arn.Tenant) *access.Domain
 	// Certificate is what the server shows under that name.
 	Certificate(serverName string) (*tls.Certificate, error)
 	// Known lists the names, for the sentence that refuses another.
@@ -95,6 +103,8 @@ type Config struct {
 	// provisioned just in time. AWS closes that connection.
 	JITPInline bool
 	Journal    Journal
+	// Authorizers vouch for devices; nil: for none.
+	Authorizers Authorizers
 	// Signatures says who signed a request; nil: nobody is known.
 	Signatures Signatures
 	// Web answers HTTPS requests that are none of the devices' data plane; nil:
@@ -174,7 +184,7 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 		conn, err := ln.Accept()
 		if err == nil {
 			wait = 0
-			g.admit(conn, config, mode)
+			g.admit(conn, config)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {

@@ -11,84 +11,40 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
-)
-
-// What is spoken on one port, by ALPN (device-gateway.md, section 1). A client
-// that offers none speaks HTTP.
-const (
-	alpnMQTT   = "x-amzn-mqtt-ca" // with a client certificate
-	alpnCustom = "mqtt"           // with a custom authorizer
-	alpnHTTPS  = "x-amzn-http-ca" // HTTP with a client certificate
-	alpnHTTP   = "http/1.1"       // signed, or with a custom authorizer
 )
 
 // tcpKeepAlive lets the dead socket of a device that lost power go.
 const tcpKeepAlive = 15 * time.Second
 
-// tlsConfig checks no chain: identity is the leaf's fingerprint, and its status
-// is in the store (DESIGN.md, decision 6). On the plain port there is no ALPN
-// list, since the JavaScript SDK offers x-amzn-mqtt-ca there too, and a list
-// without a match aborts.
+// tlsConfig lets the server name and ALPN choose the way in.
 func (g *Gateway) tlsConfig(mode Mode) *tls.Config {
-	choose := g.chooser(mode)
+	byALPN := g.entries(mode)
 	// An empty configuration makes crypto/tls answer unrecognized_name.
 	stranger := &tls.Config{MinVersion: tls.VersionTLS12}
 	return &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		if hello, ok := h.Context().Value(helloKey{}).(*hello); ok {
-			hello.name, hello.seen = h.ServerName, true
-			hello.protocols, hello.suites = slices.Clone(h.SupportedProtos), slices.Clone(h.CipherSuites)
+		hello, ok := h.Context().Value(helloKey{}).(*hello)
+		if !ok {
+			return stranger, nil
 		}
+		hello.name, hello.seen = h.ServerName, true
+		hello.versions = known(h.SupportedVersions)
+		hello.protocols, hello.suites = slices.Clone(h.SupportedProtos), slices.Clone(h.CipherSuites)
+		hello.entry = byALPN(h.SupportedProtos)
 		if h.ServerName != "" {
-			if _, known := g.Names.Tenant(h.ServerName); !known {
-				return stranger, nil
+			if hello.domain = g.Names.Domain(h.ServerName); hello.domain != nil {
+				hello.entry, hello.refused = g.under(hello.domain, mode, hello.entry)
+			} else if _, known := g.Names.Tenant(h.ServerName); !known {
+				hello.entry = nil
 			}
 		}
-		return choose(h.SupportedProtos), nil
+		if hello.entry == nil {
+			return stranger, nil
+		}
+		return hello.entry.tls, nil
 	}}
-}
-
-// chooser gives what a port asks of a client that offers the protocols.
-func (g *Gateway) chooser(mode Mode) func(offered []string) *tls.Config {
-	with := func(auth tls.ClientAuthType, protocols ...string) *tls.Config {
-		return &tls.Config{
-			MinVersion: tls.VersionTLS12, ClientAuth: auth, NextProtos: protocols, SessionTicketsDisabled: true,
-			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				c, err := g.Names.Certificate(h.ServerName)
-				if hello, ok := h.Context().Value(helloKey{}).(*hello); ok && err == nil {
-					hello.shown = c.Leaf
-				}
-				return c, err
-			},
-		}
-	}
-	switch mode {
-	case HTTPS: // asked for and not required: SigV4, authorizers and device codes share the port
-		only := with(tls.RequestClientCert, alpnHTTP, alpnHTTPS)
-		return func([]string) *tls.Config { return only }
-	case ByALPN:
-		mqtt, https := with(tls.RequireAnyClientCert, alpnMQTT), with(tls.RequireAnyClientCert, alpnHTTPS)
-		custom, http := with(tls.NoClientCert, alpnCustom), with(tls.NoClientCert, alpnHTTP)
-		return func(offered []string) *tls.Config {
-			switch {
-			case slices.Contains(offered, alpnMQTT):
-				return mqtt
-			case slices.Contains(offered, alpnHTTPS):
-				return https
-			case slices.Contains(offered, alpnCustom):
-				return custom
-			}
-			return http
-		}
-	}
-	only := with(tls.RequireAnyClientCert)
-	return func([]string) *tls.Config { return only }
-}
-
-// speaksMQTT says what follows the handshake.
-func speaksMQTT(mode Mode, protocol string) bool {
-	return mode == Plain || mode == ByALPN && (protocol == alpnMQTT || protocol == alpnCustom)
 }
 
 // A hello is what the device said first, for the sentence that refuses it.
@@ -98,7 +54,17 @@ type hello struct {
 	name      string
 	protocols []string
 	suites    []uint16
+	versions  []uint16
 	shown     *x509.Certificate // what the server showed; nil if it came to none
+	domain    *access.Domain    // of the server name; nil: it has none
+	entry     *entry            // nil: the name lets nobody in
+	refused   string            // why, if it has a domain configuration
+}
+
+// known leaves out what a client offers to test whether servers pass over what
+// they do not know (RFC 8701).
+func known(offered []uint16) []uint16 {
+	return slices.DeleteFunc(slices.Clone(offered), func(v uint16) bool { return v < tls.VersionTLS10 || v > tls.VersionTLS13 })
 }
 
 // An ear notices the first byte of a connection.
@@ -117,7 +83,7 @@ type helloKey struct{}
 
 // admit takes a fresh connection through the door. The handshake has a
 // goroutine of its own, so that the stack it grew is dropped with it.
-func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
+func (g *Gateway) admit(conn net.Conn, config *tls.Config) {
 	from := addressOf(conn)
 	if why := g.door.enter(conn, from); why != "" {
 		rec := g.open(conn, from)
@@ -131,7 +97,7 @@ func (g *Gateway) admit(conn net.Conn, config *tls.Config, mode Mode) {
 		g.door.leave(conn)
 		return
 	}
-	go g.handshake(conn, from, config, mode)
+	go g.handshake(conn, from, config)
 }
 
 func (g *Gateway) open(conn net.Conn, from netip.Addr) *attempts.Recorder {
@@ -148,7 +114,7 @@ func attemptID() string {
 	return id.String()
 }
 
-func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, mode Mode) {
+func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config) {
 	stretch(0)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: tcpKeepAlive, Interval: tcpKeepAlive, Count: 3})
@@ -167,11 +133,12 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config, 
 	}
 	state := tc.ConnectionState()
 	who := identityOf(state)
-	if !speaksMQTT(mode, state.NegotiatedProtocol) {
-		g.web.take(&visit{Conn: tc, identity: who, raw: conn, from: from, state: state, rec: rec})
+	if !h.entry.mqtt {
+		g.web.take(&visit{Conn: tc, identity: who, raw: conn, from: from, state: state, rec: rec, domain: h.domain, asks: h.entry.asks})
 		return
 	}
 	s := g.session(who, tc, conn, from, state.ServerName, rec)
+	s.domain, s.asks = h.domain, h.entry.asks
 	rec.Step("tls", greeting(state, s.certID))
 	go s.run(deadline)
 }

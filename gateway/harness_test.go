@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/bus/local"
 	"github.com/slipway-iot/slipway/ca"
@@ -51,6 +52,7 @@ type rig struct {
 	alpn    string
 	https   string
 	signers *signers
+	judge   *judge
 	other   arn.Tenant
 
 	heard ears // what the gateway has followed
@@ -148,9 +150,32 @@ func (d *flakyDB) Update(ctx context.Context, f func(context.Context, store.Tx) 
 type fixedNames struct {
 	tenants map[string]arn.Tenant
 	shown   *tls.Certificate
+
+	mu       sync.Mutex
+	domains  map[string]*access.Domain // of the default tenant, by name
+	standing *access.Domain            // of its endpoint
 }
 
-func (n *fixedNames) Tenant(name string) (arn.Tenant, bool)        { t, ok := n.tenants[name]; return t, ok }
+func (n *fixedNames) Tenant(name string) (arn.Tenant, bool) {
+	if t, ok := n.tenants[name]; ok {
+		return t, true
+	}
+	d := n.Domain(name)
+	return arn.Default, d != nil && closed(d) == ""
+}
+
+func (n *fixedNames) Domain(name string) *access.Domain {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.domains[name]
+}
+
+func (n *fixedNames) Standing(arn.Tenant) *access.Domain {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.standing
+}
+
 func (n *fixedNames) Certificate(string) (*tls.Certificate, error) { return n.shown, nil }
 func (n *fixedNames) Known() []string                              { return []string{"localhost", "other.localhost"} }
 func (n *fixedNames) Tenants() []arn.Tenant                        { return []arn.Tenant{arn.Default} }
@@ -185,7 +210,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 	must(t, err)
 	r.ca, err = ca.Open(ca.Config{Dir: dir + "/ca", Seal: key, Now: r.now, Rand: rand.Reader})
 	must(t, err)
-	shown, err := r.ca.ServerCertificate([]string{"localhost", "other.localhost", "127.0.0.1"})
+	shown, err := r.ca.ServerCertificate([]string{"localhost", "other.localhost", "127.0.0.1", site})
 	must(t, err)
 	r.names = &fixedNames{tenants: map[string]arn.Tenant{"localhost": arn.Default, "127.0.0.1": arn.Default, "other.localhost": r.other}, shown: shown}
 	log := slog.New(slog.DiscardHandler)
@@ -204,7 +229,8 @@ func newRig(t testing.TB, limits Limits) *rig {
 		Now: r.now, Rand: rand.Reader, Log: log,
 	}
 	r.signers = &signers{keys: map[string]Caller{}}
-	r.gateway = New(Config{Signatures: r.signers, DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
+	r.judge = newJudge(r)
+	r.gateway = New(Config{Authorizers: r.judge, Signatures: r.signers, DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
 	t.Cleanup(r.gateway.Close)
 	r.plain = r.serve(Plain)
 	r.alpn = r.serve(ByALPN)

@@ -16,14 +16,14 @@ import (
 
 const topicsPath = "/topics/"
 
-// publishHTTPS serves POST /topics/TOPIC of a device that shows a certificate
-// (device-gateway.md, section 6). The certificate is judged as at CONNECT, its
-// policies as at PUBLISH; there is no client id, so that what a policy says of
+// publishHTTPS serves POST /topics/TOPIC of a device that shows a certificate, or
+// that an authorizer vouches for (device-gateway.md, section 6). It is judged as
+// at CONNECT, its policies as at PUBLISH; there is no client id, so that what a policy says of
 // one, or of the connection's thing, has no value.
 func (g *Gateway) publishHTTPS(w http.ResponseWriter, r *http.Request, v *visit) {
 	s := v.session(g, r)
 	s.https = true
-	if err := s.present(); err != nil {
+	if err := s.present(r, v); err != nil {
 		s.refuseHTTPS(w, "certificate", err)
 		return
 	}
@@ -41,13 +41,30 @@ func (g *Gateway) publishHTTPS(w http.ResponseWriter, r *http.Request, v *visit)
 }
 
 // present judges who the connection is, as CONNECT does.
-func (s *session) present() error {
-	if s.certID == "" {
+func (s *session) present(r *http.Request, v *visit) error {
+	vouch, err := s.g.mayAsk(s.ctx, v)
+	if err != nil {
+		return err
+	}
+	if s.certID == "" && !vouch {
 		return fault.New(fault.Unauthenticated, "Missing Authentication Token: the connection shows no client certificate, and the request carries no signature.")
 	}
 	if err := s.placeTenant(); err != nil {
 		return err
 	}
+	if s.certID != "" {
+		if err := s.reads(); err != nil || !vouch {
+			return err
+		}
+	}
+	if err := s.introduceHTTPS(r, v); err != nil {
+		return err
+	}
+	return s.reads()
+}
+
+// reads reads who the connection is and what it may do.
+func (s *session) reads() error {
 	epoch := s.g.recent.now()
 	return s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) error {
 		granted, err := s.identify(ctx, tx, epoch, nil, "")

@@ -115,3 +115,16 @@ func asks(cert func(*scene) tls.Certificate, method, target, body string, header
 		return p.local, p.String()
 	}
 }
+
+// answered sends a request and gives the status of the answer; zero: there is
+// none.
+func (d *raw) answered(request string) int {
+	d.t.Helper()
+	d.bytes([]byte(request))
+	res, err := http.ReadResponse(bufio.NewReader(d.conn), nil)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}

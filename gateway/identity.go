@@ -41,15 +41,6 @@ type Caller struct {
 	Until  time.Time // of a short-lived credential; zero: it does not expire
 }
 
-// A Principal is what a custom authorizer vouches for. Its documents alone
-// decide what the connection may do; policies of a certificate that it may have
-// besides do not count (policies.md, section 4).
-type Principal struct {
-	ID         string // [A-Za-z0-9]{1,128}
-	Authorizer string
-	Policies   []policy.Named
-}
-
 // name is the principal in lifecycle events and rules, and what `slipway trace`
 // finds; empty for a connection that has shown nothing yet.
 func (i *identity) name() string {
@@ -172,9 +163,9 @@ func (s *session) ownSet(ctx context.Context, tx store.Tx, r *rights) ([]policy.
 	case s.vouched != nil && s.certID != "":
 		thing, _, err := s.findThing(ctx, tx, r)
 		r.groups = nil
-		return s.vouched.Policies, thing, err
+		return *s.vouched.policies.Load(), thing, err
 	case s.vouched != nil:
-		return s.vouched.Policies, nil, nil
+		return *s.vouched.policies.Load(), nil, nil
 	case s.signed != nil:
 		set, err := roleSet(s.signed)
 		return set, nil, err

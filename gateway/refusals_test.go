@@ -43,6 +43,8 @@ type scene struct {
 	cert  tls.Certificate // of a device that may do everything, with thing lock-0
 	claim tls.Certificate // for template fleet
 	count int
+
+	opened bool // there are authorizers
 }
 
 const allowAll = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}`
@@ -115,6 +117,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
 		{"HTTPS and WebSocket", Limits{Handshake: time.Second}, httpsCauses},
+		{"Custom authorizers and domain configurations", Limits{}, vouchCauses},
 		{"Crowds", Limits{Strangers: 2, Burst: 8}, crowdCauses},
 		{"AWS's rate quotas", Limits{}, quotaCauses},
 	} {

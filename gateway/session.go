@@ -12,8 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
+	"github.com/slipway-iot/slipway/authorize"
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/mqtt"
@@ -32,6 +34,10 @@ type session struct {
 	from       netip.Addr
 	remote     string
 	serverName string
+	domain     *access.Domain  // of the server name; nil: it has none
+	asks       bool            // an authorizer must vouch for the device
+	opened     *authorize.HTTP // the request that opened a WebSocket, for its authorizer
+	again      func()          // asks the authorizer anew until the connection ends; nil: there is none
 	since      time.Time
 	rec        *attempts.Recorder
 	ctx        context.Context

@@ -110,9 +110,8 @@ func TestSessionsAreNeverResumed(t *testing.T) {
 // that holds root-ca.pem turns away.
 func TestADeviceCannotPoseAsTheServer(t *testing.T) {
 	x := newScene(t, Limits{})
-	fake := *x.names
-	fake.shown = &x.cert
-	posing := New(Config{DB: x.store, Names: &fake, Provision: x.engine, Journal: x.journal, Now: x.now, Log: x.gateway.Log})
+	fake := &fixedNames{tenants: x.names.tenants, shown: &x.cert}
+	posing := New(Config{DB: x.store, Names: fake, Provision: x.engine, Journal: x.journal, Now: x.now, Log: x.gateway.Log})
 	defer posing.Close()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -11,7 +11,7 @@ import (
 )
 
 // upgrade opens a WebSocket that carries MQTT, for a caller that signed the
-// request (device-gateway.md, section 7). From CONNECT on its session is like
+// request or is to be vouched for (device-gateway.md, section 7). From CONNECT on its session is like
 // any other.
 func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, v *visit) {
 	s := v.session(g, r)
@@ -20,13 +20,30 @@ func (g *Gateway) upgrade(w http.ResponseWriter, r *http.Request, v *visit) {
 		s.refuseHTTPS(w, "websocket", err)
 		return
 	}
-	if err := s.sign(r); err != nil {
+	if err := s.invite(r, v); err != nil {
 		s.refuseHTTPS(w, "signature", err)
 		return
 	}
 	if err := g.hijack(w, r, v, s, protocol); err != nil { // the device is gone
 		g.Log.DebugContext(r.Context(), "websocket", slog.Any("err", err))
 	}
+}
+
+// invite says who signed the request. Where an authorizer could vouch for who
+// did not, it is asked at CONNECT, which may hold what it wants to see.
+func (s *session) invite(r *http.Request, v *visit) error {
+	if signedRequest(r) {
+		return s.sign(r)
+	}
+	vouch, err := s.g.mayAsk(r.Context(), v)
+	switch {
+	case err != nil:
+		return err
+	case !vouch:
+		return s.sign(r)
+	}
+	s.asks, s.opened = true, shownBy(r)
+	return nil
 }
 
 // sign says who signed the request. That identity stands alone: a certificate
@@ -82,7 +99,7 @@ func (g *Gateway) hijack(w http.ResponseWriter, r *http.Request, v *visit, asked
 		go func() { defer g.sessions.Done(); f() }()
 	})
 	s := g.session(asked.identity, conn, v.raw, v.from, v.state.ServerName, asked.rec)
-	s.tenant = asked.tenant
+	s.tenant, s.domain, s.asks, s.opened = asked.tenant, asked.domain, asked.asks, asked.opened
 	go s.run(deadline)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/fault"
@@ -16,9 +17,25 @@ import (
 // session is who asks, with the attempt of the request. It has no connection of
 // its own.
 func (v *visit) session(g *Gateway, r *http.Request) *session {
-	s := &session{g: g, identity: v.identity, from: v.from, remote: v.raw.RemoteAddr().String(), serverName: v.state.ServerName, ctx: r.Context()}
+	s := &session{g: g, identity: v.identity, from: v.from, remote: v.raw.RemoteAddr().String(), serverName: v.state.ServerName, ctx: r.Context(), domain: v.domain}
 	s.rec = v.attempt(g, r)
 	return s
+}
+
+// unfit says why the domain configuration of the server name does not serve a
+// request.
+func (v *visit) unfit(r *http.Request, path string) error {
+	d := v.domain
+	if d == nil || d.Authentication == access.ByDefault {
+		return nil
+	}
+	switch socket := path == "/mqtt"; {
+	case socket != (d.Protocol == access.WebSocket):
+		return fault.New(fault.Refused, "Domain configuration %s serves %s alone.", d.Name, d.Protocol)
+	case signedRequest(r) && d.Authentication != access.SigV4:
+		return fault.New(fault.Refused, "Domain configuration %s authenticates by %s, and the request is signed with an access key.", d.Name, d.Authentication)
+	}
+	return nil
 }
 
 // attempt opens the attempt of one request.

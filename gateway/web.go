@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-iot/slipway/access"
 	"github.com/slipway-iot/slipway/attempts"
 )
 
@@ -131,6 +132,10 @@ type visit struct {
 	rec   *attempts.Recorder
 	asked bool // a request was read; set and read by the connection's goroutine
 	first atomic.Uint32
+
+	domain *access.Domain // of the server name; nil: it has none
+	asks   bool           // for a request without a signature an authorizer must vouch
+	kept   keptVerdict    // of its latest request; used by the connection's goroutine
 }
 
 type visitKey struct{}
@@ -167,7 +172,12 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	v := r.Context().Value(visitKey{}).(*visit)
 	v.asked = true
 	r.TLS = &v.state
-	switch path := r.URL.EscapedPath(); {
+	path := r.URL.EscapedPath()
+	if err := v.unfit(r, path); err != nil {
+		v.session(w.g, r).refuseHTTPS(rw, "domain", err)
+		return
+	}
+	switch {
 	case path == "/mqtt":
 		w.g.upgrade(rw, r, v)
 	case strings.HasPrefix(path, topicsPath) && !signedRequest(r):

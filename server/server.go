@@ -215,7 +215,7 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
 		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Paced: s.paced, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,
-		Signatures: signatures{s}, Web: newDevicePort(s), Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
+		Authorizers: s.authorize, Signatures: signatures{s}, Web: newDevicePort(s), Now: s.cfg.Now, Rand: s.cfg.Rand, Log: s.cfg.Log, Metrics: s.metrics,
 	})
 	s.observe()
 	return nil
