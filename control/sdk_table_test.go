@@ -26,7 +26,7 @@ var journey = []step{
 	{"AttachThingPrincipal", `{"thingName":"sdk","principal":"$spareARN","thingPrincipalType":"NON_EXCLUSIVE_THING"}`, nil},
 	{"DetachThingPrincipal", `{"thingName":"sdk","principal":"$spareARN"}`, nil},
 	{"DeleteThing", `{"thingName":"sdk","expectedVersion":2}`, nil},
-	{"RegisterThing", samples["RegisterThing"], nil},
+	{"RegisterThing", `{"templateBody":` + aTemplate + `,"parameters":{"Serial":"sdk"}}`, nil},
 
 	{"CreateKeysAndCertificate", `{"setAsActive":true}`, nil},
 	{"CreateCertificateFromCsr", samples["CreateCertificateFromCsr"], nil},
