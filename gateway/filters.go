@@ -102,6 +102,21 @@ func (f *filterSet) granted(topic string) (qos byte, listens bool) {
 	return qos, listens
 }
 
+// queues gives those of the groups that the session is a member of.
+func (f *filterSet) queues() (out []*queue) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, sub := range f.of {
+		if sub.shared == nil {
+			continue
+		}
+		if q := sub.shared.stored(); q != nil {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
 // stored gives the subscriptions as they are kept, in order.
 func (f *filterSet) stored() (out []sessions.Subscription) {
 	f.mu.Lock()

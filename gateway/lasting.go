@@ -304,6 +304,9 @@ func (l *lasting) over(now time.Time) bool {
 func (l *lasting) attach(s *session) {
 	l.conn.Store(s)
 	l.poke()
+	for _, q := range l.subs.queues() {
+		q.poke()
+	}
 }
 
 // save writes the record with what change makes of it.

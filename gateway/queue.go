@@ -63,6 +63,7 @@ type taker struct {
 // A flight is a message that was handed out, from then until it is deleted.
 type flight struct {
 	to   *session  // nil: its connection ended, or it is over
+	last string    // client id of whom it was sent to last
 	sent time.Time // first
 	over bool      // acknowledged, or given up
 	size int64
@@ -194,7 +195,8 @@ func (q *queue) hand(m *stored, t taker) handing {
 	}
 	now := q.g.Now()
 	p := t.s.outgoing(m.p, m.expires, now)
-	p.QoS, p.Retain, p.Dup = min(1, t.qos), p.Retain && t.asPublished, !m.sent.IsZero() && t.qos > 0
+	p.QoS, p.Retain = min(1, t.qos), p.Retain && t.asPublished
+	p.Dup = !m.sent.IsZero() && t.qos > 0 && (f == nil || f.last == t.s.clientID) // another member of a group has it for the first time
 	if f == nil {
 		f = &flight{sent: m.sent, size: m.size}
 		if f.sent.IsZero() {
@@ -206,7 +208,7 @@ func (q *queue) hand(m *stored, t taker) handing {
 		return r
 	}
 	q.g.Metrics.Message("out", 1)
-	f.to = t.s
+	f.to, f.last = t.s, t.s.clientID
 	q.out[m.seq] = f
 	if p.QoS == 0 || p.PacketID == 0 { // nobody will acknowledge it
 		q.done(m.seq, f)

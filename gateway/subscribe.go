@@ -76,6 +76,12 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 	s.send(ack)
 	for _, a := range added {
 		s.retainedFor(a.sub, a.isNew)
+		if a.sub.shared == nil {
+			continue
+		}
+		if q := a.sub.shared.stored(); q != nil { // the new member may take what waits
+			q.poke()
+		}
 	}
 	s.tellFilters(onSubscribed, "subscribed", granted)
 	return ""
@@ -96,13 +102,6 @@ func (s *session) store(added []addition) (why string) {
 	}
 	err := s.lasting.save(nil)
 	if err == nil {
-		for _, a := range added {
-			if a.sub.shared != nil { // it may take what waits
-				if q := a.sub.shared.stored(); q != nil {
-					q.poke()
-				}
-			}
-		}
 		return ""
 	}
 	s.g.Log.ErrorContext(s.ctx, "subscribe", slog.String("client", s.clientID), slog.Any("err", err))
