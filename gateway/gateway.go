@@ -267,6 +267,9 @@ func (g *Gateway) Close() {
 	g.keeper.stop()
 }
 
+// Sessions counts the sessions that outlive their connections.
+func (g *Gateway) Sessions() int { return g.lastings.count() }
+
 // Connections counts the sessions that passed CONNECT.
 func (g *Gateway) Connections() int { return g.hub.count() }
 

@@ -21,6 +21,7 @@ func (s *Server) observe() {
 	m.Counter("slipway_store_commits_total", "Commits on disk.", func() float64 { return float64(s.db.Stats().Commits) })
 	m.Counter("slipway_store_updates_total", "Transactions committed; divided by commits: the batch size.", func() float64 { return float64(s.db.Stats().Updates) })
 	m.Counter("slipway_store_retries_total", "Transactions run again after a conflict.", func() float64 { return float64(s.db.Stats().Retries) })
+	m.Gauge("slipway_stored_sessions", "MQTT sessions that outlive their connections.", func() float64 { return float64(s.gateway.Sessions()) })
 	m.Gauge("slipway_follow_lag_seconds", "Seconds since this node last knew all that happened in the registry; at five it admits nobody.", func() float64 { return s.pulse.since().Seconds() })
 	m.Gauge("slipway_ca_expiry_seconds", "Seconds until the first CA certificate expires.", func() float64 { return s.ca.ExpiresAt().Sub(s.cfg.Now()).Seconds() })
 	m.Labelled("slipway_certificates_expiring", "ACTIVE certificates that expire within so many days.", "days",
