@@ -22,7 +22,7 @@ func allow(c *Call) error {
 var kinds = map[string]string{
 	"thingName": "thing", "thingTypeName": "thingtype", "thingGroupName": "thinggroup", "billingGroupName": "billinggroup",
 	"certificateId": "cert", "caCertificateId": "cacert", "policyName": "policy", "templateName": "provisioningtemplate",
-	"roleAlias": "rolealias", "authorizerName": "authorizer", "domainConfigurationName": "domainconfiguration", "ruleName": "rule",
+	"topic": "topic", "clientId": "client", "roleAlias": "rolealias", "authorizerName": "authorizer", "domainConfigurationName": "domainconfiguration", "ruleName": "rule",
 }
 
 // resourceOf is the ARN of what a call is about; a star where its path names

@@ -120,6 +120,7 @@ type Call struct {
 	Body      []byte
 	RequestID string
 
+	data     bool            // an operation of the data plane
 	admitted bool            // the key and the tenant are good
 	profile  tenants.Profile // of the tenant, or else of the server
 }
@@ -184,5 +185,11 @@ func New(cfg Config) (*Server, error) {
 // slipway:CreateClaim. A nil handler answers that the operation is not there
 // yet. Handle is not to be called once the server is in use.
 func (s *Server) Handle(method, path, action string, h Handler) {
-	s.routes.add(method, path, action, h)
+	s.routes.add(method, path, &route{action: action, handle: h})
+}
+
+// HandleData is Handle for an operation of the data plane, which shares the
+// port.
+func (s *Server) HandleData(method, path, action string, h Handler) {
+	s.routes.add(method, path, &route{action: action, handle: h, data: true})
 }

@@ -24,6 +24,7 @@ type route struct {
 	segments []segment
 	action   string
 	handle   Handler // nil: not there yet
+	data     bool    // of the data plane, whose errors look otherwise
 }
 
 type segment struct {
@@ -32,11 +33,10 @@ type segment struct {
 	greedy bool
 }
 
-func (r *router) add(method, pattern, action string, h Handler) {
+func (r *router) add(method, pattern string, rt *route) {
 	if r.routes == nil {
 		r.routes = map[string][]*route{}
 	}
-	rt := &route{action: action, handle: h}
 	for part := range strings.SplitSeq(strings.Trim(pattern, "/"), "/") {
 		inner, name := strings.CutPrefix(part, "{")
 		inner = strings.TrimSuffix(inner, "}")

@@ -53,7 +53,7 @@ func (s *Server) serve(r *http.Request, c *Call) (any, error) {
 	c.Body = body
 	rt, names, unrouted := s.routes.find(r.Method, r.URL.EscapedPath())
 	if rt != nil {
-		c.Path, c.Action = names, rt.action
+		c.Path, c.Action, c.data = names, rt.action, rt.data
 	}
 	if err := s.authenticate(r.Context(), r, c); err != nil {
 		return nil, err
@@ -112,6 +112,9 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, c *Call, answer a
 	raw, _ := answer.(Raw)
 	if err != nil {
 		face, text := fault.Show(err)
+		if c.data {
+			face = dataFace(face)
+		}
 		status = face.REST
 		h.Set("x-amzn-ErrorType", face.Exception)
 		raw = envelope(c, face, text, err)
@@ -130,12 +133,16 @@ func envelope(c *Call, face fault.Face, text string, err error) Raw {
 	}
 	body := struct {
 		Message     string `json:"message"`
+		TraceID     string `json:"traceId,omitempty"`
 		ResourceID  string `json:"resourceId,omitempty"`
 		ResourceARN string `json:"resourceArn,omitempty"`
 	}{Message: text}
 	var e *fault.Error
 	if errors.As(err, &e) {
 		body.ResourceID, body.ResourceARN = e.ResourceID, e.ResourceARN
+	}
+	if c.data {
+		body.TraceID = c.RequestID
 	}
 	out, _ := json.Marshal(body) // strings only: it cannot fail
 	return Raw{"application/json", out}

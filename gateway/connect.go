@@ -297,6 +297,7 @@ func (s *session) claimID(p *mqtt.Connect) string {
 	if s.g.ctx.Err() != nil { // Close may have looked for sessions before this one was there
 		s.end(mqtt.ServerShuttingDown, shuttingDown)
 	}
+	s.entered.Store(true)
 	s.welcome(s.connack(p, present))
 	if s.lasting != nil {
 		s.lasting.attach(s)

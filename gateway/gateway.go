@@ -120,15 +120,16 @@ type Config struct {
 // Gateway serves devices.
 type Gateway struct {
 	Config
-	hub     *hub
-	topics  *topics
-	recent  *recent
-	door    *door
-	web     *web
-	lives   lives
-	waiting waiting
-	turns   turns
-	paces   paces
+	hub      *hub
+	topics   *topics
+	recent   *recent
+	door     *door
+	web      *web
+	lives    lives
+	waiting  waiting
+	departed departed
+	turns    turns
+	paces    paces
 
 	lastings *lastings
 	groups   *groups

@@ -77,7 +77,7 @@ func (h *hub) bind(s *session, exclusive bool) bool {
 	return true
 }
 
-// leave takes s out. Another session that took its client id stays.
+// leave takes s out, once. Another session that took its client id stays.
 func (h *hub) leave(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,6 +92,10 @@ func (h *hub) leave(s *session) {
 	delete(h.bound, s)
 	if k := (clientKey{s.tenant, s.clientID}); h.clients[k] == s {
 		delete(h.clients, k)
+	}
+	s.absent = true
+	if s.left != nil {
+		close(s.left)
 	}
 }
 
@@ -165,11 +169,24 @@ func (h *hub) all() []*session {
 	return out
 }
 
-// holds says whether a connection has the client id.
-func (h *hub) holds(k clientKey) bool {
+// holder gives the session that has the client id, nil if none has.
+func (h *hub) holder(k clientKey) *session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.clients[k] != nil
+	return h.clients[k]
+}
+
+// gone gives a channel that closes when s has left.
+func (h *hub) gone(s *session) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.left == nil {
+		s.left = make(chan struct{})
+		if s.absent {
+			close(s.left)
+		}
+	}
+	return s.left
 }
 
 func (h *hub) count() int {

@@ -97,6 +97,8 @@ func (s *session) disconnectReason() string {
 		return "CLIENT_INITIATED_DISCONNECT"
 	case s.ended.Load() == nil:
 		return "CONNECTION_LOST"
+	case s.dismissed.Load():
+		return "API_INITIATED_DISCONNECT"
 	case s.expired != "":
 		return s.expired
 	}

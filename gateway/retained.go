@@ -88,6 +88,7 @@ func (s *session) retain(p *mqtt.Publish) (code mqtt.ReasonCode, why string) {
 // keep retains a message, or deletes what its topic retains. It is on disk when
 // keep returns.
 func (g *Gateway) keep(ctx context.Context, t arn.Tenant, p *mqtt.Publish) error {
+	_ = expiryOf(p, g.Now()) // bounds it
 	return g.DB.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		return retained.Keep(ctx, tx, t, p, g.Now())
 	})

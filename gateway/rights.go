@@ -106,7 +106,7 @@ func (g *Gateway) compiled(ctx context.Context, tx store.Tx, t arn.Tenant, names
 func (s *session) certificateSet(ctx context.Context, tx store.Tx, r *rights) ([]policy.Named, *policy.Thing, error) {
 	k := certKey{s.tenant, s.certID}
 	facts, ok := s.g.recent.claim(k)
-	if !ok || s.anew {
+	if !ok {
 		thing, links, err := s.findThing(ctx, tx, r)
 		if err != nil {
 			return nil, nil, err

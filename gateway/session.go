@@ -79,6 +79,11 @@ type session struct {
 	will      willBox
 	displaced *session // the connection that was taken over, until its will is settled
 
+	entered   atomic.Bool   // CONNECT was accepted, and what it set is fixed
+	dismissed atomic.Bool   // DeleteConnection ended it
+	absent    bool          // it has left the hub; guarded by hub.mu
+	left      chan struct{} // closed then; nil until somebody waits; guarded by hub.mu
+
 	endOnce  sync.Once
 	ended    atomic.Pointer[string] // why, once end was called
 	endCode  atomic.Uint32          // with which reason code, set before ended
@@ -88,7 +93,6 @@ type session struct {
 	ident    string                 // in lifecycle events; empty until the first
 	number   *int                   // among its client id's connections; nil until an event needs it
 	https    bool                   // it is one request over HTTPS, without CONNECT
-	anew     bool                   // what is known of its certificate is read from the store, not from recent
 	passed   bool                   // CONNECT was accepted; fixed before CONNACK
 	arrived  bool                   // a thing came of CONNECT, accepted or not
 	cause    string                 // of a refused CONNECT: alike attempts are folded
@@ -288,6 +292,9 @@ func (s *session) strange(cause, text string) string {
 func (s *session) close(why string) {
 	s.cancel()
 	s.detach()
+	if s.passed {
+		s.depart()
+	}
 	s.g.hub.leave(s)
 	s.leave()
 	s.leaveWill() // what becomes of it stands in the attempt

@@ -147,7 +147,7 @@ func (g *Gateway) dueAfterDeath(w *wills.Will) time.Time {
 // it before, and the message would come after those that it overtook.
 func (g *Gateway) adopt(w *wills.Will) {
 	held := &lastWill{Will: w}
-	if g.hub.holds(clientKey{w.Tenant, w.ClientID}) {
+	if g.hub.holder(clientKey{w.Tenant, w.ClientID}) != nil {
 		g.dropWill(held)
 		return
 	}

@@ -121,6 +121,16 @@ func (b *willBox) settle(f func(*lastWill)) {
 	}
 }
 
+// hurry lets the will go out without delay: the session ends with the
+// connection (MQTT 5.0, 3.1.3.2.2).
+func (b *willBox) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.will != nil {
+		b.will.Delay = 0
+	}
+}
+
 // overtaken ends the wait of a will whose client id connects again.
 func (g *Gateway) overtaken(w *lastWill, resumed bool) {
 	if resumed && w.Delay > 0 {
@@ -138,6 +148,9 @@ func (s *session) leaveWill() {
 	s.will.settle(func(w *lastWill) {
 		who := s.identity // an authorizer may have spoken anew
 		w.who = &who
+		if s.expiry != nil { // DISCONNECT shortened the session's
+			w.Delay = min(w.Delay, *s.expiry)
+		}
 		switch {
 		case s.said && !s.saidWill && s.ended.Load() == nil:
 			s.g.dropWill(w)
@@ -175,13 +188,11 @@ func (g *Gateway) dropWill(w *lastWill) {
 func (g *Gateway) sendWill(w *lastWill, s *session) {
 	ctx := context.WithoutCancel(g.ctx)
 	err := g.judgeWill(ctx, w)
-	if err == nil && w.Publish.Retain && !strings.HasPrefix(w.Publish.Topic, "$") {
-		err = g.keep(ctx, w.Tenant, w.Publish)
+	if err == nil {
+		err = g.publishWill(ctx, w)
 	}
 	switch {
 	case err == nil:
-		g.Metrics.Message("in", 1)
-		g.publishWill(w)
 	case fault.Is(err, fault.Refused), fault.Is(err, fault.LimitExceeded):
 		g.noteWill(w, s, sentence(err))
 	default:
@@ -193,15 +204,24 @@ func (g *Gateway) sendWill(w *lastWill, s *session) {
 	g.dropWill(w)
 }
 
-// publishWill lets the rules hear the will, and hands it to those who listen.
-func (g *Gateway) publishWill(w *lastWill) {
-	_, name := w.principal()
-	g.hear(dispatch.Message{Tenant: w.Tenant, Topic: w.Publish.Topic, Payload: w.Publish.Payload, ClientID: w.ClientID, Principal: name})
-	if !ingests(w.Publish.Topic) {
-		if err := g.route(nil, w.Tenant, w.Publish); err != nil {
-			g.Log.ErrorContext(g.ctx, "will", slog.String("client", w.ClientID), slog.Any("err", err))
+// publishWill retains the will, hands it to those who listen, and lets the
+// rules hear it.
+func (g *Gateway) publishWill(ctx context.Context, w *lastWill) error {
+	p := w.Publish
+	if p.Retain && !strings.HasPrefix(p.Topic, "$") {
+		if err := g.keep(ctx, w.Tenant, p); err != nil {
+			return err
 		}
 	}
+	if !ingests(p.Topic) {
+		if err := g.route(nil, w.Tenant, p); err != nil {
+			return err
+		}
+	}
+	g.Metrics.Message("in", 1)
+	_, name := w.principal()
+	g.hear(dispatch.Message{Tenant: w.Tenant, Topic: p.Topic, Payload: p.Payload, ClientID: w.ClientID, Principal: name})
+	return nil
 }
 
 // noteWill says in an attempt that a will did not go out, and why.

@@ -13,11 +13,12 @@ import (
 )
 
 // judgeWill reads anew whether the one whose will it is may still publish it:
-// account, certificate or key, policies. A fault of kind Refused says no.
+// account, certificate or key, policies. A fault of kind Refused says no. It
+// keeps nothing in mind from before, since what changed just now may not have
+// been told yet.
 func (g *Gateway) judgeWill(ctx context.Context, w *lastWill) error {
 	from, _ := netip.ParseAddr(w.Address)
-	judge := &session{g: g, tenant: w.Tenant, clientID: w.ClientID, from: from, anew: true}
-	epoch := g.recent.now()
+	judge := &session{g: &Gateway{Config: g.Config, recent: newRecent()}, tenant: w.Tenant, clientID: w.ClientID, from: from}
 	return g.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) error {
 		t, err := tx.Tenant(ctx, w.Tenant)
 		if err != nil {
@@ -31,7 +32,7 @@ func (g *Gateway) judgeWill(ctx context.Context, w *lastWill) error {
 			return gone(err)
 		}
 		judge.identity = *who
-		r, err := judge.identify(ctx, tx, epoch, nil, "")
+		r, err := judge.identify(ctx, tx, 0, nil, "")
 		if err != nil {
 			return gone(err)
 		}

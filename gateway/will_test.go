@@ -281,3 +281,141 @@ func (r *rig) tend() {
 	go func() { defer close(done); r.gateway.Tend(ctx) }()
 	r.t.Cleanup(func() { stop(); <-done })
 }
+
+func TestDeleteConnectionAndTheWill(t *testing.T) {
+	x := newScene(t, Limits{})
+	cert, id := x.device("", allowAll)
+	watch := x.deathwatch("gone/+")
+	for silent, want := range map[bool]string{false: "gone/dying=bye 1, API_INITIATED_DISCONNECT", true: "API_INITIATED_DISCONNECT"} {
+		d := x.online(cert, "dying", mqtt.V5, leaves("gone/dying", "bye"))
+		w := x.willOf(id)
+		must(t, x.gateway.Disconnect(t.Context(), arn.Default, "dying", false, silent))
+		if saw := d.end(); !strings.HasPrefix(saw, "DISCONNECT 0x98") {
+			t.Errorf("the device saw %s", saw)
+		}
+		if got := watch.hears(); got != want {
+			t.Errorf("preventWillMessage=%v: got %q, want %q", silent, got, want)
+		}
+		if x.stored(w) {
+			t.Errorf("preventWillMessage=%v: it is stored still", silent)
+		}
+	}
+}
+
+func TestADepartedConnectionIsRememberedForAWhile(t *testing.T) {
+	x := newScene(t, Limits{})
+	d := x.online(x.cert, "leaver", mqtt.V5)
+	d.send(&mqtt.Disconnect{})
+	d.end()
+	about := func() string {
+		c, err := x.gateway.Connection(arn.Default, "leaver")
+		if err != nil {
+			return sentence(err)
+		}
+		return c.Reason
+	}
+	if got := about(); got != "CLIENT_INITIATED_DISCONNECT" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := x.gateway.Connection(x.other, "leaver"); err == nil {
+		t.Error("another account sees it")
+	}
+	x.advance(departedFor)
+	if got := about(); got != `There is no connection with client id "leaver", and there was none in the last 30 minutes.` {
+		t.Errorf("after half an hour: %q", got)
+	}
+}
+
+// delayed asks for a session that outlives its connection, and its will for a
+// delay.
+func delayed(expiry, delay uint32, clean bool) func(*mqtt.Connect) {
+	return func(p *mqtt.Connect) {
+		p.CleanStart = clean
+		p.Properties.SessionExpiry = mqtt.Some(expiry)
+		p.Will = &mqtt.Will{Topic: "gone/dying", Payload: []byte("bye"), QoS: 1}
+		p.Will.Properties.WillDelay = mqtt.Some(delay)
+	}
+}
+
+func TestWillDelay(t *testing.T) {
+	x := newScene(t, Limits{})
+	x.tend()
+	cert, id := x.device("", allowAll)
+	watch := x.deathwatch("gone/+")
+	dies := func(expiry, delay uint32) *lastWill {
+		t.Helper()
+		d := x.online(cert, "dying", mqtt.V5, delayed(expiry, delay, true))
+		w := x.willOf(id)
+		d.lost()
+		return w
+	}
+	hears := func(say, want string) {
+		t.Helper()
+		if got := watch.hears(); got != want {
+			t.Errorf("%s: got %q, want %q", say, got, want)
+		}
+	}
+	goes := func(say string) {
+		t.Helper()
+		if got := payloads([]*mqtt.Publish{await[*mqtt.Publish](watch.raw)}); got != "gone/dying=bye 1" {
+			t.Errorf("%s: got %q", say, got)
+		}
+	}
+	leave := func() {
+		t.Helper()
+		d := x.online(cert, "dying", mqtt.V5)
+		d.send(&mqtt.Disconnect{})
+	}
+
+	dies(300, 60)
+	hears("before the delay is over", "CONNECTION_LOST")
+	x.advance(time.Minute)
+	goes("after the delay")
+
+	dies(0, 60)
+	hears("without a session the end of the connection is the end of it", "gone/dying=bye 1, CONNECTION_LOST")
+
+	dies(30, 60)
+	hears("before the session expires", "CONNECTION_LOST")
+	x.advance(30 * time.Second)
+	goes("when the session expires before the delay is over")
+
+	w := dies(300, 60)
+	hears("before the device comes back", "CONNECTION_LOST")
+	back := x.online(cert, "dying", mqtt.V5, delayed(300, 60, false))
+	if x.stored(w) {
+		t.Error("the will of a session that went on is stored still")
+	}
+	back.send(&mqtt.Disconnect{})
+	hears("after the device came back in time, and left", "CLIENT_INITIATED_DISCONNECT")
+
+	dies(300, 60)
+	hears("before the device begins anew", "CONNECTION_LOST")
+	leave()
+	hears("a new session ends the old one", "gone/dying=bye 1, CLIENT_INITIATED_DISCONNECT")
+
+	t.Run("taken over", func(t *testing.T) {
+		for clean, want := range map[bool]string{true: "gone/dying=bye 1, DUPLICATE_CLIENTID", false: "DUPLICATE_CLIENTID"} {
+			x.online(cert, "dying", mqtt.V5, delayed(300, 60, true))
+			heir := x.online(cert, "dying", mqtt.V5, delayed(300, 60, clean))
+			hears("by a connection", want)
+			heir.send(&mqtt.Disconnect{})
+			hears("and that left", "CLIENT_INITIATED_DISCONNECT")
+		}
+	})
+	t.Run("an operator ends the session of a device that is away", func(t *testing.T) {
+		for silent, want := range map[bool]string{false: "gone/dying=bye 1, CLIENT_INITIATED_DISCONNECT", true: "CLIENT_INITIATED_DISCONNECT"} {
+			dies(300, 60)
+			hears("before", "CONNECTION_LOST")
+			must(t, x.gateway.Disconnect(t.Context(), arn.Default, "dying", true, silent))
+			if _, err := x.gateway.Subscriptions(arn.Default, "dying"); err == nil {
+				t.Error("the session is there still")
+			}
+			leave()
+			hears("after", want)
+		}
+		if err := x.gateway.Disconnect(t.Context(), arn.Default, "dying", false, false); err == nil {
+			t.Error("nobody was there")
+		}
+	})
+}

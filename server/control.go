@@ -19,6 +19,9 @@ func (s *Server) openControl(context.Context) (err error) {
 	for _, e := range s.extensions() {
 		s.control.Handle(e.method, e.path, e.action, e.answer)
 	}
+	for _, e := range s.dataPlane() {
+		s.control.HandleData(e.method, e.path, e.action, e.answer)
+	}
 	return nil
 }
 
