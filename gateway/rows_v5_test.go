@@ -30,6 +30,7 @@ func TestWhatCONNACKSaysOfTheServer(t *testing.T) {
 		{"session present", a.SessionPresent, false},
 		{"Receive Maximum", p.ReceiveMaximum, mqtt.Some[uint16](100)},
 		{"Maximum QoS", p.MaximumQoS, mqtt.Some[byte](1)},
+		{"Retain Available", p.RetainAvailable.Or(true), true},
 		{"Maximum Packet Size", p.MaximumPacketSize, mqtt.Some[uint32](149_504)},
 		{"Topic Alias Maximum", p.TopicAliasMaximum, mqtt.Some[uint16](8)},
 		{"Wildcard Subscription Available", p.WildcardAvailable.Or(true), true},
