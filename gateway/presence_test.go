@@ -106,13 +106,14 @@ func TestEndsAreToldApart(t *testing.T) {
 	x.gateway.Listener = func(_ context.Context, m dispatch.Message) { heard <- m }
 	x.gateway.Wanted = func(_ arn.Tenant, topic string) bool { return topic == onDisconnected+"pump" }
 	for _, c := range []struct {
-		reason string
-		end    func()
+		reason    string
+		keepAlive uint16
+		end       func()
 	}{
-		{"MQTT_KEEP_ALIVE_TIMEOUT", func() {}},
-		{"SERVER_INITIATED_DISCONNECT", x.gateway.Close},
+		{"MQTT_KEEP_ALIVE_TIMEOUT", 1, func() {}},
+		{"SERVER_INITIATED_DISCONNECT", 60, x.gateway.Close},
 	} {
-		x.online(x.cert, "pump", mqtt.V311, func(p *mqtt.Connect) { p.KeepAlive = 1 })
+		x.online(x.cert, "pump", mqtt.V311, func(p *mqtt.Connect) { p.KeepAlive = c.keepAlive })
 		c.end()
 		if m := <-heard; !strings.Contains(string(m.Payload), `"clientInitiatedDisconnect":false,"disconnectReason":"`+c.reason+`"`) {
 			t.Errorf("heard %s, want %s", m.Payload, c.reason)

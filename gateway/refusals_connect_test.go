@@ -134,6 +134,10 @@ func first(digits string) func(*scene, mqtt.Version) (string, string) {
 var silentCauses = []cause{
 	{"no TLS ClientHello in time", once, speaks("", false)},
 	{"half a ClientHello", once, speaks("\x16\x03\x01\x02\x00\x01\x00\x01", false)},
+}
+
+// silentLater are silent when the handshake is done, which has to be so in time.
+var silentLater = []cause{
 	{"no CONNECT in time", once, first("")},
 	{"half a CONNECT", once, first("10 11 00 04 4d")},
 }

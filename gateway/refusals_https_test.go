@@ -50,7 +50,8 @@ func narrow(x *scene) tls.Certificate {
 	return cert
 }
 
-var httpsCauses = []cause{
+// httpsSilent end when the time for a handshake is over.
+var httpsSilent = []cause{
 	{"MQTT without ALPN on the ALPN port", once, func(x *scene, v mqtt.Version) (string, string) {
 		d, err := x.handshakeAt(x.alpn, tls.Certificate{})
 		must(x.t, err)
@@ -60,18 +61,21 @@ var httpsCauses = []cause{
 		drain(d.tcp)
 		return d.local(), "socket closed"
 	}},
+	{"silence after the handshake on the HTTPS port", once, func(x *scene, _ mqtt.Version) (string, string) {
+		d, err := x.handshakeAt(x.https, tls.Certificate{})
+		must(x.t, err)
+		drain(d.tcp)
+		return d.local(), "socket closed"
+	}},
+}
+
+var httpsCauses = []cause{
 	{"bytes that are no request", once, func(x *scene, _ mqtt.Version) (string, string) {
 		d, err := x.handshakeAt(x.https, tls.Certificate{})
 		must(x.t, err)
 		d.bytes([]byte("HELLO\r\n\r\n"))
 		drain(d.tcp)
 		return d.local(), "400, socket closed"
-	}},
-	{"silence after the handshake on the HTTPS port", once, func(x *scene, _ mqtt.Version) (string, string) {
-		d, err := x.handshakeAt(x.https, tls.Certificate{})
-		must(x.t, err)
-		drain(d.tcp)
-		return d.local(), "socket closed"
 	}},
 	{"neither certificate nor signature", once, asks(nobody, "POST", "/topics/a?qos=1", "{}")},
 	{"a certificate that is not registered", once, asks(foreign, "POST", "/topics/a", "{}")},

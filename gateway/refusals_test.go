@@ -111,17 +111,21 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 	}{
 		{"TLS", Limits{}, tlsCauses},
 		{"Before CONNECT", Limits{Handshake: 150 * time.Millisecond}, silentCauses},
+		{"", Limits{Handshake: 2 * time.Second}, silentLater},
 		{"CONNECT", Limits{}, connectCauses},
 		{"CONNECT before the certificate is known", Limits{}, arrivalCauses},
 		{"SUBSCRIBE and PUBLISH", Limits{}, sessionCauses},
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
-		{"HTTPS and WebSocket", Limits{Handshake: time.Second}, httpsCauses},
+		{"HTTPS and WebSocket", Limits{Handshake: 2 * time.Second}, httpsSilent},
+		{"", Limits{}, httpsCauses},
 		{"Custom authorizers and domain configurations", Limits{}, vouchCauses},
 		{"Crowds", Limits{Strangers: 2, Burst: 8}, crowdCauses},
 		{"AWS's rate quotas", Limits{}, quotaCauses},
 	} {
-		fmt.Fprintf(&out, "\n## %s\n", part.name)
+		if part.name != "" { // else one more with other limits
+			fmt.Fprintf(&out, "\n## %s\n", part.name)
+		}
 		x := newScene(t, part.limits)
 		for _, c := range part.causes {
 			t.Run(c.name, func(t *testing.T) {

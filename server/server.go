@@ -336,7 +336,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := s.gateway.Load(ctx); err != nil {
-		return err
+		return ignoreEnd(err)
 	}
 	// The background outlives the edges: what they leave is still written.
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
