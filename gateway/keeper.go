@@ -161,9 +161,12 @@ func (k *keeper) sweep(now time.Time) {
 	for _, l := range k.g.lastings.all() {
 		if l.over(now) {
 			k.expire(l, now)
-		} else {
-			l.nudge()
+			continue
 		}
+		if err := l.makeRoom(now); err != nil {
+			k.failed(err)
+		}
+		l.nudge()
 	}
 	for _, q := range k.g.groups.queues() {
 		q.nudge()
@@ -200,7 +203,8 @@ func (k *keeper) examine() {
 		err := k.g.DB.View(k.g.ctx, func(ctx context.Context, tx store.Tx) error {
 			over = nil
 			for _, l := range some {
-				c, err := tx.Certificate(ctx, l.key.tenant, arn.CertID(l.principal()))
+				_, id, _ := strings.Cut(l.principal(), "/")
+				c, err := tx.Certificate(ctx, l.key.tenant, arn.CertID(id))
 				if err != nil && !fault.Is(err, fault.Missing) {
 					return err
 				}
@@ -233,7 +237,7 @@ func (l *lasting) revoke() {
 // revokeSessions ends the stored sessions of a certificate.
 func (g *Gateway) revokeSessions(t arn.Tenant, id arn.CertID) {
 	for _, l := range g.lastings.all() {
-		if l.key.tenant == t && l.principal() == string(id) {
+		if l.key.tenant == t && l.principal() == byCertificate+"/"+string(id) {
 			l.revoke()
 		}
 	}
@@ -298,7 +302,7 @@ func (g *Gateway) restore(r *sessions.Session, last int64, now time.Time) error 
 		}
 	}
 	g.lastings.put(l)
-	if len(r.Principal) == 64 { // a certificate's
+	if strings.HasPrefix(r.Principal, byCertificate+"/") {
 		g.keeper.check = append(g.keeper.check, l)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,7 +183,7 @@ func (s *session) resume(l *lasting, asked time.Duration) error {
 	number := r.Connections
 	s.number = &number
 	r.Connections++
-	r.Ended, r.Principal, r.Thing = time.Time{}, s.name(), s.rights.Load().thing
+	r.Ended, r.Principal, r.Thing = time.Time{}, s.principal(), s.rights.Load().thing
 	l.mu.Unlock()
 	err := l.save(func(ctx context.Context, tx store.Tx, r *sessions.Session) error {
 		most, err := tx.Limit(ctx, s.tenant, ref.SessionExpiry)
@@ -238,7 +239,7 @@ func (s *session) startsAnew(l *lasting, p *mqtt.Connect) (why string, err error
 		return fmt.Sprintf("The stored session of this client id was dropped: it is one of %s, and cannot go on as %s.", r.Version, s.version), nil
 	case l.over(s.g.Now()):
 		return fmt.Sprintf("The stored session of this client id was dropped: it expired %s after its connection ended, at %s.", r.Expiry, stamp(r.Ended.Add(r.Expiry))), nil
-	case r.Principal != s.name():
+	case r.Principal != s.principal():
 		same, err := s.sameThing(r.Principal)
 		if same || err != nil {
 			return "", err
@@ -251,7 +252,8 @@ func (s *session) startsAnew(l *lasting, p *mqtt.Connect) (why string, err error
 // sameThing says whether a thing is attached to both the certificate of s and
 // the other.
 func (s *session) sameThing(other string) (same bool, err error) {
-	if s.certID == "" {
+	id, is := strings.CutPrefix(other, byCertificate+"/")
+	if !is || !strings.HasPrefix(s.principal(), byCertificate+"/") {
 		return false, nil
 	}
 	err = s.g.DB.Peek(s.ctx, func(ctx context.Context, tx store.Tx) error {
@@ -259,7 +261,7 @@ func (s *session) sameThing(other string) (same bool, err error) {
 		if err != nil {
 			return err
 		}
-		theirs, _, err := tx.Lefts(ctx, s.tenant, ref.ThingPrincipal, s.tenant.Cert(arn.CertID(other)), ref.All)
+		theirs, _, err := tx.Lefts(ctx, s.tenant, ref.ThingPrincipal, s.tenant.Cert(arn.CertID(id)), ref.All)
 		if err != nil {
 			return err
 		}

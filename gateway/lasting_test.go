@@ -544,6 +544,26 @@ func TestAStoredQueueHasAnEnd(t *testing.T) {
 	equal(t, "once there was room", d.hears(), []string{"4", "5"})
 }
 
+func TestWhatExpiredMakesRoom(t *testing.T) {
+	x := newScene(t, Limits{Stored: 3})
+	from := x.online(x.cert, "from", mqtt.V5)
+	d, _ := x.opens(x.cert, "d", mqtt.V5, lasts)
+	d.listens("t")
+	d.leaves()
+	for range 2 {
+		p := publish("t", []byte("expired"))
+		p.Properties.MessageExpiry = mqtt.Some(uint32(10))
+		from.send(p)
+		await[*mqtt.Puback](from)
+	}
+	from.publishes("t", "1", "refused")
+	x.advance(11 * time.Second)
+	x.gateway.keeper.sweep(x.now())
+	from.publishes("t", "2", "end", "refused")
+	d, _ = x.opens(x.cert, "d", mqtt.V5, lasts)
+	equal(t, "what is left", d.hears(), []string{"1", "2"})
+}
+
 func TestALongQueueIsReadInPages(t *testing.T) {
 	inBoth(t, func(t *testing.T, x *scene, v mqtt.Version) {
 		from := x.online(x.cert, "from", mqtt.V5)

@@ -134,6 +134,28 @@ func (q *queue) release(size int64) {
 	q.bytes -= size
 }
 
+// makeRoom deletes what has expired in a queue that is nearly full. Messages
+// that are being stored meanwhile may go uncounted: the bound is about right.
+func (q *queue) makeRoom(now time.Time) error {
+	q.mu.Lock()
+	tight := q.count > q.maxCount*9/10 || q.bytes > q.maxBytes*9/10
+	q.mu.Unlock()
+	if !tight {
+		return nil
+	}
+	err := q.g.DB.Update(context.WithoutCancel(q.g.ctx), func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.PruneQueue(ctx, q.of, now, eraseStep)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.counted = false
+	q.mu.Unlock()
+	return q.measure()
+}
+
 // arrived hands out a message that was stored just now, or leaves it for the
 // reader.
 func (q *queue) arrived(m *stored) {

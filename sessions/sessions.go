@@ -22,7 +22,7 @@ type Session struct {
 	// and owns the queue.
 	ID            string         `json:"-"`
 	Version       mqtt.Version   `json:"version,omitempty"`
-	Principal     string         `json:"principal,omitempty"` // a certificate id, where it is one
+	Principal     string         `json:"principal,omitempty"` // kind/name, such as certificate/ID
 	Thing         string         `json:"thing,omitempty"`     // of the connection that was there last
 	Expiry        time.Duration  `json:"expiry,omitempty"`    // after the end of a connection
 	Ended         time.Time      `json:"-"`                   // of the last connection; zero while there is one

@@ -15,7 +15,7 @@ import (
 
 func mqttSession(client, id string) *sessions.Session {
 	return &sessions.Session{
-		Tenant: arn.Default, ClientID: client, ID: id, Version: mqtt.V5, Principal: "c0ffee", Thing: "lock",
+		Tenant: arn.Default, ClientID: client, ID: id, Version: mqtt.V5, Principal: "certificate/c0ffee", Thing: "lock",
 		Expiry: time.Hour, Ended: noon, Connections: 3,
 		Subscriptions: []sessions.Subscription{{Filter: "a/+", QoS: 1, NoLocal: true, AsPublished: true}, {Filter: "b"}},
 	}
