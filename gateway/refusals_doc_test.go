@@ -41,9 +41,9 @@ func manual(t *testing.T, golden []byte) []byte {
 	for _, r := range refusals(golden) {
 		if r.group != group {
 			group = r.group
-			fmt.Fprintf(&b, "\n## %s\n", group)
-			if help := groupRemedies[group]; help != "" {
-				b.WriteString("\n" + help + "\n")
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n", group, groupRemedies[group])
+			if groupRemedies[group] == "" {
+				t.Errorf("groupRemedies says nothing of %q", group)
 			}
 		}
 		fmt.Fprintf(&b, "\n### %s\n\n", r.name)
