@@ -44,6 +44,7 @@ test: go deps
 	test/fuzz $(FUZZTIME)
 
 test-long: go deps
+	test/s3/fetch
 	SLIPWAY_LONG=1 CGO_ENABLED=1 $(GO) test -race -timeout 60m ./...
 	test/fuzz 2m
 
