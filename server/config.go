@@ -51,6 +51,9 @@ type Config struct {
 	// JITPInline admits a device at the very CONNECT at which it was provisioned
 	// just in time; AWS closes that connection, and the device comes again.
 	JITPInline bool
+	// PrivateEndpoints are host names, as URLs have them, whose endpoints topic
+	// rules may reach at private, link-local and loopback addresses. Default none.
+	PrivateEndpoints []string
 	// AdminKeyID and AdminSecret are the first admin's access key; empty: one
 	// is made at the first start.
 	AdminKeyID, AdminSecret string

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -12,9 +14,9 @@ import (
 
 // deliver posts a confirmation message to the endpoint of a topic rule
 // destination, in the time and under the guard that http functions have.
-func (s *Server) deliver(ctx context.Context, t arn.Tenant, url string, message []byte) error {
+func (s *Server) deliver(ctx context.Context, t arn.Tenant, at string, message []byte) error {
 	const name = "destination"
-	f, err := httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open(t, functions.Spec{Name: name, Kind: functions.HTTP, URL: url})
+	f, err := httpfn.Driver{OwnPorts: s.ownPorts, Now: s.cfg.Now}.Open(t, functions.Spec{Name: name, Kind: functions.HTTP, URL: at, AllowPrivate: s.privateURL(at)})
 	if err != nil {
 		return err
 	}
@@ -24,4 +26,15 @@ func (s *Server) deliver(ctx context.Context, t arn.Tenant, url string, message 
 		return fault.Wrap(fault.Unavailable, err, "%s", strings.Replace(text, "Function "+name, "The endpoint", 1))
 	}
 	return nil
+}
+
+// private says whether endpoints of rules with this host name may have private
+// addresses: the operator of the server named it. Our own ports stay closed.
+func (s *Server) private(host string) bool {
+	return slices.ContainsFunc(s.cfg.PrivateEndpoints, func(name string) bool { return strings.EqualFold(name, host) })
+}
+
+func (s *Server) privateURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && s.private(u.Hostname())
 }

@@ -57,7 +57,7 @@ func (s *Server) post(ctx context.Context, _ arn.Tenant, url string, header http
 	if req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := s.caller.Do(req)
+	resp, err := s.callers[s.private(req.URL.Hostname())].Do(req)
 	if err != nil {
 		return httpfn.Unreachable("The endpoint", err)
 	}

@@ -63,7 +63,7 @@ type Server struct {
 	bulk      *bulk.Service
 	journal   *journal.Journal
 	dispatch  *dispatch.Dispatcher
-	caller    *http.Client // of the endpoints that rules call
+	callers   map[bool]*http.Client // of the endpoints of rules; true: of those that may be private
 	gateway   *gateway.Gateway
 	control   *control.Server
 	metrics   *metrics.Metrics
@@ -211,7 +211,10 @@ func (s *Server) openUseCases(ctx context.Context) error {
 	s.provision, s.issuer = s.provisioner(s.db), s.provisioner(s.db)
 	s.provision.Cause = arrival
 	s.journal = journal.New(s.bare, s.cfg.Log, s.metrics, s.cfg.Now)
-	s.caller = httpfn.Driver{OwnPorts: s.ownPorts}.Client()
+	s.callers = map[bool]*http.Client{}
+	for _, private := range []bool{false, true} {
+		s.callers[private] = httpfn.Driver{OwnPorts: s.ownPorts}.Client(private)
+	}
 	s.dispatch = s.dispatcher()
 	s.gateway = gateway.New(gateway.Config{
 		DB: watched{s.bare, s.fresh}, Listener: s.hear, Wanted: s.wanted, Paced: s.paced, Names: s.hosts, Provision: s.provision, Journal: s.journal, Limits: s.cfg.Limits, JITPInline: s.cfg.JITPInline,

@@ -85,10 +85,10 @@ func (d Driver) transport(s functions.Spec) *http.Transport {
 }
 
 // Client gives a client under the guard, for calls of another form. It follows
-// no redirects.
-func (d Driver) Client() *http.Client {
+// no redirects. Private lets it reach private addresses.
+func (d Driver) Client(private bool) *http.Client {
 	return &http.Client{
-		Transport:     d.transport(functions.Spec{}.WithDefaults()),
+		Transport:     d.transport(functions.Spec{AllowPrivate: private}.WithDefaults()),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
