@@ -104,7 +104,8 @@ func (s *session) refuseHTTPS(w http.ResponseWriter, cause string, err error) {
 	if no.status == http.StatusForbidden {
 		s.g.door.failed(s.from)
 	}
-	s.cause = cause
+	face, _ := fault.Show(err)
+	s.cause = cause + " " + face.Exception // what differs is not folded together
 	s.g.Metrics.Refusal(cause)
 	s.who()
 	s.journal("")
