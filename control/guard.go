@@ -16,7 +16,7 @@ import (
 // 11).
 func (s *Server) guard(r *http.Request) error {
 	host := plainHost(r.Host)
-	if !s.hosts[host] && !loopback(host) {
+	if !s.ours(host) && !loopback(host) {
 		return fault.New(fault.AccessDenied, "The request is for host %q, which is no name of this server.", arn.Clip(host, 100))
 	}
 	origin := r.Header.Get("Origin")
@@ -28,6 +28,17 @@ func (s *Server) guard(r *http.Request) error {
 		return fault.New(fault.AccessDenied, "The request comes from a page of %q; the control plane serves no page but its own.", arn.Clip(origin, 100))
 	}
 	return nil
+}
+
+// ours says whether a name is one of ours or below one, as the hosts of
+// accounts are: nobody else can point such a name at us.
+func (s *Server) ours(host string) bool {
+	for below := true; below; _, host, below = strings.Cut(host, ".") {
+		if s.hosts[host] {
+			return true
+		}
+	}
+	return false
 }
 
 // plainHost takes port, brackets and a final dot from a host.

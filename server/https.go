@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +49,17 @@ func newDevicePort(s *Server) *devicePort {
 	return p
 }
 
+// dataPaths begin the operations of the data plane, which the control plane
+// answers for callers who sign, whatever port they come to. Nothing else of it
+// is reached from here.
+var dataPaths = []string{"/topics/", "/retainedMessage", "/connections/"}
+
 func (p *devicePort) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	if slices.ContainsFunc(dataPaths, func(begin string) bool { return strings.HasPrefix(path, begin) }) {
+		p.s.control.ServeHTTP(w, r)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	p.mux.ServeHTTP(w, r)
 }
