@@ -275,3 +275,26 @@ func TestTheDataPlaneIsInTheTrail(t *testing.T) {
 		t.Errorf("the trail says %s", said)
 	}
 }
+
+// Who signs may come to the devices' port too, as to AWS's 443; the rest of the
+// control plane is not there.
+func TestTheDataPlaneAtTheDevicesPort(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *Config) { c.HTTPS, c.ALPN = "127.0.0.1:0", "127.0.0.1:0" })
+	other := s.as("111122223333", tenants.Admin)
+	for _, port := range []string{s.Endpoints().HTTPS, s.Endpoints().ALPN} {
+		admin := s.admin()
+		admin.Endpoint = "https://" + port
+		must(t, publishes(admin, "dt/kept", "retain=true", "of "+port))
+		text, err := call(admin, "GET", api.Path("retainedMessage", "dt/kept"), "")
+		must(t, err)
+		if got := read[retainedAnswer](t, text); string(got.Payload) != "of "+port {
+			t.Errorf("got %s", text)
+		}
+		if _, err := call(admin, "GET", "/things", ""); err == nil {
+			t.Error("the control plane is there as well")
+		}
+		forged := s.with(other.AccessKeyID, "another secret altogether")
+		forged.Endpoint = admin.Endpoint
+		wantRefusal(t, publishes(forged, "dt/kept", "", "x"), "ForbiddenException", "The signature does not match")
+	}
+}
