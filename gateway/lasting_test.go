@@ -193,6 +193,23 @@ func TestWhatWasPublishedWhileTheDeviceWasAway(t *testing.T) {
 	})
 }
 
+func TestACleanSessionWritesNothing(t *testing.T) {
+	inBoth(t, func(t *testing.T, x *scene, v mqtt.Version) {
+		listener := x.online(x.cert, "listener", v)
+		before := x.db.Stats()
+		d := x.online(x.cert, "d", v)
+		d.listens("a/#", "$share/crew/a/b")
+		d.publishes("a/b", "1", "2")
+		d.leaves()
+		if !listener.alive() {
+			t.Error("the listener's connection ended")
+		}
+		if after := x.db.Stats(); after.Updates != before.Updates {
+			t.Errorf("%d transactions wrote", after.Updates-before.Updates)
+		}
+	})
+}
+
 func TestASessionOutlivesTheServer(t *testing.T) {
 	inBoth(t, func(t *testing.T, x *scene, v mqtt.Version) {
 		from := x.online(x.cert, "from", mqtt.V5)
