@@ -108,6 +108,10 @@ func readUser(p *mqtt.Publish, _ url.Values, header http.Header) error {
 	if err != nil {
 		return fault.New(fault.InvalidRequest, "The header %s is not base64.", name)
 	}
+	var quotedText string // of an SDK that was given the array as a text
+	if json.Unmarshal(text, &quotedText) == nil {
+		text = []byte(quotedText)
+	}
 	var objects []json.RawMessage
 	if err := json.Unmarshal(text, &objects); err != nil {
 		return fault.New(fault.InvalidRequest, `The header %s is not the base64 of a JSON array such as [{"name":"value"}].`, name)

@@ -114,6 +114,10 @@ type link struct {
 }
 
 func (s *sessions) dial(client string) (l *link, present bool, err error) {
+	return s.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: client, KeepAlive: 60})
+}
+
+func (s *sessions) connect(p *mqtt.Connect) (l *link, present bool, err error) {
 	dialer := &tls.Dialer{Config: &tls.Config{ServerName: s.host, RootCAs: s.roots, Certificates: []tls.Certificate{s.cert}}}
 	conn, err := dialer.Dial("tcp", s.node.mqtt)
 	if err != nil {
@@ -122,11 +126,11 @@ func (s *sessions) dial(client string) (l *link, present bool, err error) {
 	l = &link{conn: conn.(*tls.Conn)}
 	l.r = mqtt.NewReader(l.conn, 1<<20)
 	_ = l.conn.SetDeadline(time.Now().Add(hang))
-	if err := l.send(&mqtt.Connect{Version: mqtt.V311, ClientID: client, KeepAlive: 60}); err != nil {
+	if err := l.send(p); err != nil {
 		return nil, false, err
 	}
-	p, err := l.r.Next(mqtt.V311)
-	if a, ok := p.(*mqtt.Connack); ok && a.Code == mqtt.Success {
+	answer, err := l.r.Next(mqtt.V311)
+	if a, ok := answer.(*mqtt.Connack); ok && a.Code == mqtt.Success {
 		return l, a.SessionPresent, nil
 	}
 	return nil, false, errors.Join(errors.New("no CONNACK that accepts"), err, l.conn.Close())
