@@ -320,7 +320,7 @@ func (s *session) journal(why string) {
 	switch {
 	case !keep:
 	case evicted(a) != "": // those who evict each other do so again and again
-		s.g.Journal.Fold(string(s.certID), evicted(a)+" "+s.clientID, a)
+		s.g.Journal.Fold(s.name(), evicted(a)+" "+s.clientID, a)
 	case s.passed || s.arrived:
 		s.g.Journal.Record(a)
 	case s.known():

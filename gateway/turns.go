@@ -91,7 +91,7 @@ func (s *session) holder() holder { return holder{s.name(), s.from} }
 func (s *session) takeOver(old *session) {
 	old.detach() // from here on, messages reach the new session only
 	returns, since := s.g.turns.note(clientKey{s.tenant, s.clientID}, old.holder(), s.holder(), s.g.Now())
-	text := fmt.Sprintf("Client id %s, held since %s, was taken over by the connection of certificate %s from %s.", quoted(s.clientID), stamp(old.since), s.certID, s.remote)
+	text := fmt.Sprintf("Client id %s, held since %s, was taken over by the connection of %s from %s.", quoted(s.clientID), stamp(old.since), s.describe(), s.remote)
 	switch {
 	case returns >= manyTurns:
 		old.rec.Refuse("clone", text+fmt.Sprintf(" It went back to an earlier holder %d times since %s: clone suspected. %s", returns, stamp(since), cloneAdvice(old, s)))
@@ -100,7 +100,7 @@ func (s *session) takeOver(old *session) {
 	}
 	s.displaced = old
 	old.end(mqtt.SessionTakenOver, fmt.Sprintf("Another connection took over client id %s. If both are meant to stay, each needs a client id of its own.", quoted(s.clientID)))
-	s.rec.Step("connect", fmt.Sprintf("Took over client id %s from the connection of certificate %s from %s (since %s).", s.clientID, old.certID, old.remote, stamp(old.since)))
+	s.rec.Step("connect", fmt.Sprintf("Took over client id %s from the connection of %s from %s (since %s).", s.clientID, old.describe(), old.remote, stamp(old.since)))
 }
 
 // evicted says how a session lost its client id, as its attempt has it; it is
@@ -119,8 +119,11 @@ func evicted(a *attempts.Attempt) string {
 
 // cloneAdvice says what to do about two that evict each other.
 func cloneAdvice(a, b *session) string {
-	if a.certID == b.certID {
-		return "The certificate and its key are on two devices, or its firmware opens two connections; if the key was copied, revoke the certificate."
+	switch {
+	case a.name() != b.name():
+		return "Two devices with identities of their own use one client id; give each its own."
+	case a.certID == "":
+		return "Two devices use one principal; give each its own."
 	}
-	return "Two devices with certificates of their own use one client id; give each its own."
+	return "The certificate and its key are on two devices, or its firmware opens two connections; if the key was copied, revoke the certificate."
 }
