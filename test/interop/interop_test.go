@@ -38,6 +38,7 @@ var scripts = []struct{ sentence, command, file string }{
 	{"the AWS IoT Device SDK v2 for Python provisions with both its clients", "python3", "awsiotsdk_flow.py"},
 	{"the AWS IoT Device SDK v2 for JavaScript provisions with both its clients", "python3", "js_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python, paho-mqtt and curl come over WebSocket, by ALPN and over HTTPS", "python3", "transports_flow.py"},
+	{"the AWS IoT Device SDK v2 for Python and curl come in by a custom authorizer", "python3", "authorizers_flow.py"},
 	{"slipway-agent provisions in every way it has", "python3", "agent_flow.py"},
 }
 

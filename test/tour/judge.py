@@ -13,11 +13,11 @@ while True:
     if event.get("token") == "allow":
         answer = {
             "isAuthenticated": True,
-            "principalId": event["protocolData"]["mqtt"]["clientId"],
+            "principalId": event["protocolData"].get("mqtt", {}).get("clientId", "poster"),
             "disconnectAfterInSeconds": 3600,
             "refreshAfterInSeconds": 600,
             "policyDocuments": [
-                {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]}
+                {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
             ],
         }
     elif event.get("token") == "odd":
