@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-PAGES = ["direct.md", "trusted-user.md", "device-code.md", "jitp.md", "jitr.md", "bulk.md"]
+PAGES = ["direct.md", "trusted-user.md", "device-code.md", "jitp.md", "jitr.md", "bulk.md", "authorizer.md"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(bash|text)\n(.*?)^```$", re.M | re.S)
 MARK = "==== end of block"
