@@ -151,10 +151,10 @@ func TestStrangersAreRefused(t *testing.T) {
 	s := open(t, func(cfg *Config) { cfg.Hosts = []string{"control.example"} })
 	set := func(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
 	origin := func(o string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Origin", o) } }
-	for _, host := range []string{"evil.example", "evil.example:80", "169.254.169.254", "localhost.evil.example", "[::2]:1"} {
+	for _, host := range []string{"evil.example", "evil.example:80", "169.254.169.254", "localhost.evil.example", "evilcontrol.example", "[::2]:1"} {
 		s.send("GET", "/things", "", set(host)).expect(t, 403, "AccessDeniedException", "no name of this server")
 	}
-	for _, host := range []string{"localhost", "LOCALHOST:8080", "control.example:8080", "control.example.", "127.0.0.2", "[::1]:80"} {
+	for _, host := range []string{"localhost", "LOCALHOST:8080", "control.example:8080", "control.example.", "111122223333.eu-west-1.control.example", "127.0.0.2", "[::1]:80"} {
 		s.send("GET", "/things", "", set(host)).expect(t, 200, "", "")
 	}
 	for _, o := range []string{"https://evil.example", "null", "http://localhost:1"} {
