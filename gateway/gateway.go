@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -124,6 +125,7 @@ type Gateway struct {
 	topics   *topics
 	recent   *recent
 	door     *door
+	anteroom *anteroom
 	web      *web
 	lives    lives
 	waiting  waiting
@@ -150,7 +152,7 @@ func New(c Config) *Gateway {
 	c.Limits = c.Limits.withDefaults()
 	g := &Gateway{
 		Config: c, hub: newHub(), topics: newTopics(), recent: newRecent(),
-		door: newDoor(c.Limits, c.Now), listeners: map[net.Listener]struct{}{},
+		door: newDoor(c.Limits, c.Now), anteroom: newAnteroom(runtime.GOMAXPROCS(0)), listeners: map[net.Listener]struct{}{},
 		lastings: newLastings(), groups: newGroups(),
 	}
 	g.keeper = newKeeper(g)

@@ -67,16 +67,36 @@ func known(offered []uint16) []uint16 {
 	return slices.DeleteFunc(slices.Clone(offered), func(v uint16) bool { return v < tls.VersionTLS10 || v > tls.VersionTLS13 })
 }
 
-// An ear notices the first byte of a connection.
+// An ear notices the first byte of a connection. During the handshake it keeps
+// to the anteroom: whatever is computed lies between what was read and the next
+// read. A write does not wait there, since all that a handshake sends fits the
+// socket's buffer.
 type ear struct {
 	net.Conn
 	heard bool
+
+	room *anteroom // nil once the handshake is over
+	ctx  context.Context
+	from netip.Prefix
+	turn bool
 }
 
 func (e *ear) Read(b []byte) (int, error) {
+	e.rest()
 	n, err := e.Conn.Read(b)
 	e.heard = e.heard || n > 0
+	if n > 0 && e.room != nil {
+		e.turn = e.room.take(e.ctx, e.from)
+	}
 	return n, err
+}
+
+// rest gives the turn back.
+func (e *ear) rest() {
+	if e.turn {
+		e.turn = false
+		e.room.give()
+	}
 }
 
 type helloKey struct{}
@@ -123,10 +143,13 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config) 
 	h := &hello{}
 	deadline := time.Now().Add(g.Limits.Handshake) // a wait, not a value: the real clock
 	_ = conn.SetDeadline(deadline)
-	e := &ear{Conn: conn}
+	e := &ear{Conn: conn, room: g.anteroom, ctx: g.ctx, from: placeOf(from)}
 	tc := tls.Server(e, config)
 	ctx := context.WithValue(g.ctx, helloKey{}, h)
-	if err := tc.HandshakeContext(ctx); err != nil {
+	err := tc.HandshakeContext(ctx)
+	e.rest()
+	e.room = nil
+	if err != nil {
 		h.heard = e.heard
 		g.handshakeFailed(conn, from, rec, h, err)
 		return

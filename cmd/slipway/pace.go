@@ -22,6 +22,16 @@ type pacer struct {
 	percent int
 }
 
+// spread has the program run two goroutines at once at least, where it has but
+// one core too. With one, the runtime looks at the network only when nothing else
+// can run, or every 10 ms: whoever keeps it busy would have all others wait so long
+// at each of their steps. With two, the system divides the core.
+func spread() {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2)
+	}
+}
+
 // pace keeps the collector at garbage until the program ends. Who sets GOGC
 // decides himself.
 func pace() {

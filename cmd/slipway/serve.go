@@ -70,6 +70,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 	if c.Data, err = filepath.Abs(c.Data); err != nil {
 		return err
 	}
+	spread()
 	pace()
 	srv, err := server.New(ctx, c.config(s))
 	if err != nil {

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+func TestAddressesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newAnteroom(1)
+		crowd, device := netip.MustParsePrefix("198.18.0.1/32"), netip.MustParsePrefix("198.18.0.2/32")
+		if !q.take(t.Context(), crowd) {
+			t.Fatal("the first waits")
+		}
+		var order []string
+		wait := func(name string, from netip.Prefix, ctx context.Context) {
+			go func() {
+				if q.take(ctx, from) {
+					order = append(order, name)
+					q.give()
+				}
+			}()
+			synctest.Wait()
+		}
+		leaves, leave := context.WithCancel(t.Context())
+		wait("crowd 1", crowd, t.Context())
+		wait("crowd 2", crowd, t.Context())
+		wait("crowd 3", crowd, leaves)
+		wait("crowd 4", crowd, t.Context())
+		wait("device", device, t.Context())
+		leave()
+		synctest.Wait()
+		q.give()
+		synctest.Wait()
+		if want := []string{"crowd 1", "device", "crowd 2", "crowd 4"}; !slices.Equal(order, want) {
+			t.Errorf("turns were %v, expected %v", order, want)
+		}
+		if q.free != 1 || len(q.waiting) != 0 || len(q.next) != 0 {
+			t.Errorf("afterwards %d are free, %d addresses wait", q.free, len(q.waiting))
+		}
+	})
+}
