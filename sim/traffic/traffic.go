@@ -112,7 +112,7 @@ func (r *run) close() {
 
 func (r *run) connect(ctx context.Context, b Broker) error {
 	for i, c := range r.Subscribers {
-		n, err := dial(ctx, b, c, !r.Persistent)
+		n, err := r.open(ctx, b, c)
 		if err != nil {
 			return err
 		}
@@ -135,6 +135,16 @@ func (r *run) connect(ctx context.Context, b Broker) error {
 		p.at = len(p.packet) - r.Payload
 	}
 	return nil
+}
+
+// open connects a subscriber. What an earlier run left in its session is dropped.
+func (r *run) open(ctx context.Context, b Broker, c Client) (*conn, error) {
+	n, err := dial(ctx, b, c, true)
+	if err != nil || !r.Persistent {
+		return n, err
+	}
+	n.close()
+	return dial(ctx, b, c, false)
 }
 
 // say publishes until the time is over, never too far ahead.
