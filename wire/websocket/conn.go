@@ -236,10 +236,10 @@ func sendable(code uint16) bool {
 // pings that wait the last one is answered (RFC 6455, section 5.5.3).
 func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.answer = payload
-	if !c.ponging {
-		c.ponging = true
+	begins := !c.ponging
+	c.answer, c.ponging = payload, true
+	c.mu.Unlock()
+	if begins {
 		c.start(c.sendPongs)
 	}
 }
