@@ -54,16 +54,14 @@ func (s *session) notArrived(a *provision.Arrival, err error) string {
 	return s.refuseFor(a.Door, err)
 }
 
-// waits ends the connection of a certificate that nobody has activated yet.
-// Only one that comes again counts against the address.
+// waits ends the connection of a certificate that nobody has activated yet. It
+// does not count against the address, however often it comes: a factory's worth
+// of devices may stand behind one, and each has proved whose it is.
 func (s *session) waits(a *provision.Arrival) string {
 	text := fmt.Sprintf("Certificate %s waits, PENDING_ACTIVATION, until a rule's function or an operator activates it; that it connected was announced on %s. Connect again then.", s.certID, registeredTopic(a.CA))
-	if a.Registered {
-		s.who()
-		s.rec.Refuse("connect", text)
-		return s.noConnack(mqtt.NotAuthorized, a.Door, text)
-	}
-	return s.refuseConnect(mqtt.NotAuthorized, a.Door, text)
+	s.who()
+	s.rec.Refuse("connect", text)
+	return s.noConnack(mqtt.NotAuthorized, a.Door, text)
 }
 
 // provisioned is the end of a connection that became a thing, or its
