@@ -430,3 +430,19 @@ func TestForgeriesCountAgainstTheirAddress(t *testing.T) {
 		t.Errorf("the sixth passed the handshake: %q", d.end())
 	}
 }
+
+// TestWhoWaitsDoesNotCountAgainstItsAddress holds that a device which waits to be
+// activated may come as often as it likes: its neighbours behind the same
+// address still get in.
+func TestWhoWaitsDoesNotCountAgainstItsAddress(t *testing.T) {
+	x := newScene(t, Limits{Burst: 5, Failures: 0.001})
+	ca := certtest.CA(t, "maker")
+	x.sponsor(arn.Default, ca, nil)
+	leaf := ca.Sign(t, "dev-1")
+	for i := range 8 {
+		if saw, _ := x.tries(leaf, mqtt.V5); !strings.Contains(saw, "waits, PENDING_ACTIVATION") {
+			t.Fatalf("time %d it saw %q", i, saw)
+		}
+	}
+	x.online(x.cert, "neighbour", mqtt.V5)
+}
