@@ -30,15 +30,12 @@ func TestRetainedMessagesAndWillsOutliveAKill(t *testing.T) {
 			heir, _ := s.lasting(t, "heir")
 			heir.subscribe(t, "gone/+")
 			heir.bye()
-			for client, who := range map[string]*sessions{"dying": s, "denied": denied} {
-				if _, _, err := who.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: client, CleanStart: true, KeepAlive: 60,
-					Will: &mqtt.Will{Topic: "gone/" + client, Payload: []byte(client), QoS: 1}}); err != nil {
-					t.Fatal(err)
-				}
-			}
+			dying, silenced := s.leaves(t, "dying"), denied.leaves(t, "denied")
 			deny()
 			acknowledged := s.retains(t)
 			life.killAfter(t, size.window)
+			dying.hangUp() // not before: only the kill ends them
+			silenced.hangUp()
 			topics := acknowledged()
 
 			last := s.node.start(t)
@@ -87,6 +84,17 @@ func (s *sessions) another(t *testing.T) (other *sessions, deny func()) {
 	}
 	other = &sessions{node: s.node, host: s.host, roots: s.roots, cert: pair}
 	return other, func() { do(http.MethodPost, "/target-policies/all", nil, target, nil) }
+}
+
+// leaves connects with a will on "gone/" and the client id.
+func (s *sessions) leaves(t *testing.T, client string) *link {
+	t.Helper()
+	l, _, err := s.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: client, CleanStart: true, KeepAlive: 60,
+		Will: &mqtt.Will{Topic: "gone/" + client, Payload: []byte(client), QoS: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // retains publishes retained messages until the server is gone. stop gives the

@@ -167,8 +167,12 @@ func (l *link) subscribe(t *testing.T, filter string) {
 
 func (l *link) bye() {
 	_ = l.send(&mqtt.Disconnect{})
-	_ = l.conn.Close()
+	l.hangUp()
 }
+
+// hangUp ends the connection without DISCONNECT. A link that is not used any
+// more, and not hung up either, ends when the garbage collector finds it.
+func (l *link) hangUp() { _ = l.conn.Close() }
 
 // publishers publish one message after the other, each until it is
 // acknowledged. stop gives those that were.
