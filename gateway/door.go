@@ -53,20 +53,37 @@ func placeOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// enter admits a new connection, or says why not. When too many strangers
+// A verdict is what becomes of a new connection.
+type verdict int
+
+const (
+	admitted verdict = iota
+	tooOften         // its address failed too often
+	tooMany          // the server is full
+)
+
+// why is the sentence of a verdict that refuses.
+func (d *door) why(v verdict) string {
+	if v == tooMany {
+		return fmt.Sprintf("The server holds %d connections, which is its limit.", d.limits.Connections)
+	}
+	return fmt.Sprintf("Too many connections from this address failed; %g a second are borne. The failures before this one say what to repair.", d.limits.Failures)
+}
+
+// enter admits a new connection or refuses it. When too many strangers
 // stand in the door the oldest is shown out: an honest device passes in
 // milliseconds, a silent one has stood there longest.
-func (d *door) enter(c net.Conn, from netip.Addr) (refused string) {
+func (d *door) enter(c net.Conn, from netip.Addr) verdict {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if b := d.failures[placeOf(from)]; b != nil {
 		d.refill(b)
 		if b.left < 1 {
-			return fmt.Sprintf("Too many connections from this address failed; %g a second are borne. The failures before this one say what to repair.", d.limits.Failures)
+			return tooOften
 		}
 	}
 	if d.total >= d.limits.Connections {
-		return fmt.Sprintf("The server holds %d connections, which is its limit.", d.total)
+		return tooMany
 	}
 	if d.strangers.Len() >= d.limits.Strangers {
 		oldest := d.strangers.Front().Value.(net.Conn)
@@ -76,7 +93,7 @@ func (d *door) enter(c net.Conn, from netip.Addr) (refused string) {
 	}
 	d.places[c] = d.strangers.PushBack(c)
 	d.total++
-	return ""
+	return admitted
 }
 
 func (d *door) drop(c net.Conn) {

@@ -12,7 +12,7 @@ func TestAClockSetBackLocksNobodyOut(t *testing.T) {
 	from := netip.MustParseAddr("192.0.2.1")
 	d.failed(from)
 	now = now.Add(-24 * time.Hour)
-	if why := d.enter(nil, from); why != "" {
-		t.Error(why)
+	if v := d.enter(nil, from); v != admitted {
+		t.Error(d.why(v))
 	}
 }

@@ -68,7 +68,7 @@ func (x *scene) converse(t *testing.T, who identity, v mqtt.Version, data []byte
 	ours, theirs := net.Pipe()
 	must(t, ours.SetDeadline(time.Now().Add(patience)))
 	from := netip.MustParseAddr("192.0.2.1")
-	if x.gateway.door.enter(theirs, from) != "" || !x.gateway.begin() {
+	if x.gateway.door.enter(theirs, from) != admitted || !x.gateway.begin() {
 		t.Fatal("the door is shut")
 	}
 	s := x.gateway.session(who, pipe{theirs}, theirs, from, "localhost", x.gateway.open(theirs, from))

@@ -75,6 +75,9 @@ type Journal interface {
 	// Fold keeps attempts of which many may follow: those of one who and cause
 	// become one row a minute with a count.
 	Fold(who, cause string, a *attempts.Attempt)
+	// Again counts one more into the row of this minute, and is false if there
+	// is none: the attempt need not be written down then.
+	Again(who, cause string, at time.Time) bool
 }
 
 // Signatures knows access keys.
@@ -126,6 +129,7 @@ type Gateway struct {
 	recent   *recent
 	door     *door
 	anteroom *anteroom
+	tarpit   *tarpit
 	web      *web
 	lives    lives
 	waiting  waiting
@@ -152,7 +156,7 @@ func New(c Config) *Gateway {
 	c.Limits = c.Limits.withDefaults()
 	g := &Gateway{
 		Config: c, hub: newHub(), topics: newTopics(), recent: newRecent(),
-		door: newDoor(c.Limits, c.Now), anteroom: newAnteroom(runtime.GOMAXPROCS(0)), listeners: map[net.Listener]struct{}{},
+		door: newDoor(c.Limits, c.Now), anteroom: newAnteroom(runtime.GOMAXPROCS(0)), tarpit: newTarpit(c.Limits.Tarpit), listeners: map[net.Listener]struct{}{},
 		lastings: newLastings(), groups: newGroups(),
 	}
 	g.keeper = newKeeper(g)
@@ -181,6 +185,13 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 	if mode != Plain {
 		g.web.open()
 	}
+	if !g.begin() {
+		return nil
+	}
+	go func() {
+		defer g.sessions.Done()
+		g.tarpit.run(g.ctx)
+	}()
 	config := g.tlsConfig(mode)
 	var wait time.Duration
 	for {
@@ -194,6 +205,7 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 			return nil
 		}
 		g.Log.Error("accept", slog.Any("err", err))
+		g.tarpit.release(maxStuck) // they hold what ran short
 		if !passing(err) {
 			return err
 		}

@@ -105,11 +105,8 @@ type helloKey struct{}
 // goroutine of its own, so that the stack it grew is dropped with it.
 func (g *Gateway) admit(conn net.Conn, config *tls.Config) {
 	from := addressOf(conn)
-	if why := g.door.enter(conn, from); why != "" {
-		rec := g.open(conn, from)
-		rec.Refuse("door", why)
-		g.strangerGone(from, "door", rec)
-		_ = conn.Close()
+	if v := g.door.enter(conn, from); v != admitted {
+		g.refuseAtDoor(conn, from, v)
 		return
 	}
 	if !g.begin() { // the gateway closed meanwhile
@@ -118,6 +115,24 @@ func (g *Gateway) admit(conn net.Conn, config *tls.Config) {
 		return
 	}
 	go g.handshake(conn, from, config)
+}
+
+// refuseAtDoor costs as little as can be, since this is what a flood meets:
+// only the first of an address and a minute is written down, the others count.
+func (g *Gateway) refuseAtDoor(conn net.Conn, from netip.Addr, v verdict) {
+	if g.Journal.Again(placeOf(from).String(), "door", g.Now()) {
+		g.Metrics.Refusal("door")
+		g.Metrics.Attempt("connect", string(attempts.Refused))
+	} else {
+		rec := g.open(conn, from)
+		rec.Refuse("door", g.door.why(v))
+		g.strangerGone(from, "door", rec)
+	}
+	if v == tooOften {
+		g.tarpit.take(conn)
+		return
+	}
+	_ = conn.Close()
 }
 
 func (g *Gateway) open(conn net.Conn, from netip.Addr) *attempts.Recorder {

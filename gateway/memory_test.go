@@ -32,6 +32,16 @@ func (j *memoryJournal) Fold(who, cause string, a *attempts.Attempt) {
 	j.Record(a)
 }
 
+func (j *memoryJournal) Again(who, cause string, _ time.Time) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.folded[who+" "+cause] == 0 {
+		return false
+	}
+	j.folded[who+" "+cause]++
+	return true
+}
+
 // rows gives what was folded, and how often.
 func (j *memoryJournal) rows() map[string]int {
 	j.mu.Lock()

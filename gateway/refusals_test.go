@@ -53,6 +53,9 @@ func newScene(t testing.TB, l Limits) *scene {
 	if l.Burst == 0 {
 		l.Burst = 1 << 20
 	}
+	if l.Tarpit == 0 {
+		l.Tarpit = time.Millisecond
+	}
 	x := &scene{rig: newRig(t, l)}
 	x.cert, _ = x.device("lock-0", allowAll)
 	x.fleet("fleet", fleetBody, "", nil)

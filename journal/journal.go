@@ -125,10 +125,7 @@ func (j *Journal) Fold(who, cause string, a *attempts.Attempt) {
 func (j *Journal) fold(k foldKey, a *attempts.Attempt) (first bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if row := j.folds[k]; row != nil && a.Opened.Sub(row.Opened) < foldFor {
-		row.Count++
-		row.Closed = a.Closed
-		j.put(row.Copy())
+	if j.again(k, a.Opened, a.Closed) {
 		return false
 	}
 	if j.forget(); len(j.folds) >= maxFolds {
@@ -137,6 +134,29 @@ func (j *Journal) fold(k foldKey, a *attempts.Attempt) (first bool) {
 	}
 	j.folds[k] = a.Copy()
 	j.put(a.Copy())
+	return true
+}
+
+// Again counts one more attempt into its row of this minute, as Fold does with
+// one that was written down. It is false if there is no such row.
+func (j *Journal) Again(who, cause string, at time.Time) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.again(foldKey{who, cause}, at, at)
+}
+
+func (j *Journal) again(k foldKey, opened, closed time.Time) bool {
+	row := j.folds[k]
+	if row == nil || opened.Sub(row.Opened) >= foldFor {
+		return false
+	}
+	row.Count++
+	row.Closed = closed
+	if waits := j.waiting[row.ID]; waits != nil {
+		waits.Count, waits.Closed = row.Count, row.Closed
+	} else {
+		j.put(row.Copy())
+	}
 	return true
 }
 

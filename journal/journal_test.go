@@ -125,11 +125,22 @@ func TestAlikeAttemptsFold(t *testing.T) {
 		a.Opened, a.Closed = noon.Add(at), noon.Add(at)
 		b.Fold(who, cause, a)
 	}
+	if b.Again("198.51.100.1", "silent", noon) {
+		t.Error("one more of none is counted")
+	}
 	for i := range 60 {
-		fold("198.51.100.1", "silent", time.Duration(i)*time.Second)
+		at := time.Duration(i) * time.Second
+		if i%2 == 0 {
+			fold("198.51.100.1", "silent", at)
+		} else if !b.Again("198.51.100.1", "silent", noon.Add(at)) {
+			t.Errorf("one more is not counted after %s", at)
+		}
 		if i%20 == 0 {
 			b.Flush(t.Context()) // a row that was written grows
 		}
+	}
+	if b.Again("198.51.100.1", "silent", noon.Add(time.Minute)) {
+		t.Error("one more is counted into the row of the minute before")
 	}
 	fold("198.51.100.1", "sni", 0)
 	fold("198.51.100.2", "silent", 0)

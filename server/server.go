@@ -255,12 +255,16 @@ func (s *Server) lookupFunction(ctx context.Context, t arn.Tenant, name string) 
 // listen opens every port before anything is served, so that the first device
 // finds all of them. What the server shows is made here too, so that a name
 // for which no certificate can be made is told now and not to a device.
-func (s *Server) listen(context.Context) error {
+func (s *Server) listen(ctx context.Context) error {
 	for _, port := range s.cfg.ports() {
 		if port.address == "" {
 			continue
 		}
-		ln, err := net.Listen("tcp", port.address)
+		var config net.ListenConfig
+		if port.flag != "control" {
+			config.KeepAlive = -1 // the gateway's own, for those whom it lets in
+		}
+		ln, err := config.Listen(ctx, "tcp", port.address)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fault.Wrap(fault.InvalidRequest, err, "--%s %s: the port is in use; stop what holds it, or choose another.", port.flag, port.address)
 		}
