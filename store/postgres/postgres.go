@@ -98,8 +98,10 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 // a part of it than follow the order of an index. It would plan lists anew at
 // each run, for the sake of their limits: that takes longer than the lists
 // themselves; and a plan that serves every limit would rather merge two tables
-// than look up the few rows that a page holds, or set several workers to it.
-const planning = "SET enable_seqscan = off; SET enable_sort = off; SET enable_mergejoin = off; SET enable_hashjoin = off; SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = force_generic_plan"
+// than look up the few rows that a page holds, set several workers to it, or
+// compile it into machine code because all rows of a large table might be asked
+// for.
+const planning = "SET enable_seqscan = off; SET enable_sort = off; SET enable_mergejoin = off; SET enable_hashjoin = off; SET max_parallel_workers_per_gather = 0; SET jit = off; SET plan_cache_mode = force_generic_plan"
 
 func configure(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
