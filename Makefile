@@ -39,8 +39,7 @@ check: go deps
 # The packages that drive the embedded SQLite run without the race detector
 # here, and with it in test-long.
 test: go deps
-	packages=$$(test/packages race) && CGO_ENABLED=1 $(GO) test -race -timeout 9m $$packages
-	packages=$$(test/packages plain) && $(GO) test -timeout 9m $$packages
+	GO=$(GO) test/suite
 	test/fuzz $(FUZZTIME)
 
 test-long: go deps

@@ -39,11 +39,15 @@ func seconds(d time.Duration) uint32 { return uint32(max(d, 0) / time.Second) }
 
 // deliver queues a message that is stored nowhere, and says whether the device
 // can take it. QoS 1 messages wait when the window is full.
-func (s *session) deliver(p *mqtt.Publish) bool { return s.deliverFor(p, outgoing{}) }
+func (s *session) deliver(p *mqtt.Publish) bool { return s.deliverFor(p, outgoing{}, nil) }
 
-func (s *session) deliverFor(p *mqtt.Publish, o outgoing) bool {
+// deliverFor is deliver for what the packet caused that by's reader has at hand;
+// by may be nil.
+func (s *session) deliverFor(p *mqtt.Publish, o outgoing, by *session) bool {
 	s.out.mu.Lock()
+	s.out.by = by.lends()
 	q := s.deliverLocked(p, o)
+	s.out.by = nil
 	s.out.mu.Unlock()
 	s.settleQueue(q)
 	return q == kept

@@ -224,7 +224,7 @@ func (g *Gateway) share(gr *group, p *mqtt.Publish, expires time.Time) {
 		if out.QoS > 0 {
 			of.group, of.again = gr, p
 		}
-		if t.s.deliverFor(out, of) {
+		if t.s.deliverFor(out, of, nil) {
 			g.Metrics.Message("out", 1)
 			return
 		}

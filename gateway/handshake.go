@@ -67,38 +67,6 @@ func known(offered []uint16) []uint16 {
 	return slices.DeleteFunc(slices.Clone(offered), func(v uint16) bool { return v < tls.VersionTLS10 || v > tls.VersionTLS13 })
 }
 
-// An ear notices the first byte of a connection. During the handshake it keeps
-// to the anteroom: whatever is computed lies between what was read and the next
-// read. A write does not wait there, since all that a handshake sends fits the
-// socket's buffer.
-type ear struct {
-	net.Conn
-	heard bool
-
-	room *anteroom // nil once the handshake is over
-	ctx  context.Context
-	from netip.Prefix
-	turn bool
-}
-
-func (e *ear) Read(b []byte) (int, error) {
-	e.rest()
-	n, err := e.Conn.Read(b)
-	e.heard = e.heard || n > 0
-	if n > 0 && e.room != nil {
-		e.turn = e.room.take(e.ctx, e.from)
-	}
-	return n, err
-}
-
-// rest gives the turn back.
-func (e *ear) rest() {
-	if e.turn {
-		e.turn = false
-		e.room.give()
-	}
-}
-
 type helloKey struct{}
 
 // admit takes a fresh connection through the door. The handshake has a
@@ -162,8 +130,7 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config) 
 	tc := tls.Server(e, config)
 	ctx := context.WithValue(g.ctx, helloKey{}, h)
 	err := tc.HandshakeContext(ctx)
-	e.rest()
-	e.room = nil
+	e.leaveRoom()
 	if err != nil {
 		h.heard = e.heard
 		g.handshakeFailed(conn, from, rec, h, err)
@@ -176,7 +143,8 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config) 
 		return
 	}
 	s := g.session(who, tc, conn, from, state.ServerName, rec)
-	s.domain, s.asks = h.domain, h.entry.asks
+	s.domain, s.asks, s.wire = h.domain, h.entry.asks, e
+	e.hurry(mayHurry)
 	rec.Step("tls", greeting(state, s.certID))
 	go s.run(deadline)
 }

@@ -21,6 +21,7 @@ type outbox struct {
 	flying   int    // bytes that the writer holds
 	ready    bool   // CONNACK was queued: other packets may follow
 	writing  bool
+	by       *session      // whose packet is being queued, if its reader writes it; nil: nobody's
 	closing  bool          // nothing more is queued
 	broken   bool          // nothing more is written
 	idle     chan struct{} // closed by the writer when it ends; nil if nobody waits
@@ -46,9 +47,14 @@ const (
 
 // send queues a packet. When the device reads too slowly for its queue, the
 // connection ends.
-func (s *session) send(p mqtt.Packet) {
+func (s *session) send(p mqtt.Packet) { s.sendBy(p, nil) }
+
+// sendBy is send for what the packet caused that by's reader has at hand.
+func (s *session) sendBy(p mqtt.Packet, by *session) {
 	s.out.mu.Lock()
+	s.out.by = by.lends()
 	q := s.queue(p)
+	s.out.by = nil
 	s.out.mu.Unlock()
 	s.settleQueue(q)
 }
@@ -107,17 +113,20 @@ func (s *session) wake(buf []byte) {
 	if !s.out.writing {
 		s.out.writing = true
 		s.g.sessions.Add(1)
-		go s.flush()
+		s.begins()
 	}
 }
 
 // welcome queues a CONNACK that accepts; from then on DISCONNECT may follow.
 func (s *session) welcome(p *mqtt.Connack) {
 	s.out.mu.Lock()
+	s.out.by = s.lends()
 	q := s.queue(p)
+	s.out.by = nil
 	s.out.ready = true
 	s.out.mu.Unlock()
 	s.settleQueue(q)
+	s.pays()
 }
 
 // farewell queues the last packet, whatever the queue's limit, and lets none
@@ -135,26 +144,29 @@ func (s *session) farewell(last *mqtt.Disconnect) {
 }
 
 // flush writes until the buffer is empty.
-func (s *session) flush() {
+func (s *session) flush() { s.flushFrom(s.next()) }
+
+// flushFrom is flush of what next gave, and all that follows.
+func (s *session) flushFrom(b []byte) {
 	defer s.g.sessions.Done()
-	for {
-		b := s.next()
-		if b == nil {
-			return
-		}
-		_ = s.raw.SetWriteDeadline(time.Now().Add(s.g.Limits.Write))
-		_, err := s.conn.Write(b)
+	for ; b != nil; b = s.next() {
+		err := s.patiently(func() error { _, err := s.conn.Write(b); return err })
 		if s.pace != nil {
 			s.pause(s.pace.outBytes.owe(s.g.Now(), len(b), bytesPerConnection))
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			s.lost("The device stopped reading: one write took longer than %v.", s.g.Limits.Write)
-		} else if err != nil {
-			s.out.mu.Lock()
-			s.out.broken = true
-			s.out.mu.Unlock()
-			_ = s.raw.Close()
-		}
+		s.wrote(err)
+	}
+}
+
+// wrote draws the consequence of a write.
+func (s *session) wrote(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.lost("The device stopped reading: one write took longer than %v.", s.g.Limits.Write)
+	} else if err != nil {
+		s.out.mu.Lock()
+		s.out.broken = true
+		s.out.mu.Unlock()
+		_ = s.raw.Close()
 	}
 }
 

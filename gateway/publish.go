@@ -153,5 +153,5 @@ func (s *session) ack(p *mqtt.Publish, code mqtt.ReasonCode, why string) {
 	}
 	a := &mqtt.Puback{PacketID: p.PacketID, Code: code}
 	a.Properties.ReasonString = s.reason(why)
-	s.send(a)
+	s.sendBy(a, s)
 }

@@ -28,6 +28,7 @@ func (s *session) reserved(p *mqtt.Publish) string {
 		return s.refusePublish(p, mqtt.NotAuthorized, "topic", "Topic "+quoted(p.Topic)+" is for devices that show a certificate, such as a claim; this connection is that of "+s.describe()+".")
 	}
 	s.ack(p, mqtt.Success, "")
+	s.pays() // what follows takes its time
 	s.rec.Through(s.doorName(), template)
 	stretch(0)
 	var body encoder
@@ -175,7 +176,9 @@ func stepOf(op wire.Operation) string {
 func (s *session) reply(topic string, payload []byte) {
 	short := strings.TrimPrefix(topic, "$aws/")
 	qos, listens := s.granted(topic)
-	if !s.deliver(&mqtt.Publish{Topic: topic, Payload: payload, QoS: qos}) && s.maxPacket > 0 {
+	sent := s.deliverFor(&mqtt.Publish{Topic: topic, Payload: payload, QoS: qos}, outgoing{}, s)
+	s.pays()
+	if !sent && s.maxPacket > 0 {
 		s.rec.Step("answer", fmt.Sprintf("The answer on %s, with %d bytes, could not be sent: the device takes packets of at most %d bytes.", short, len(payload), s.maxPacket))
 		return
 	}

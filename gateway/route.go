@@ -181,7 +181,7 @@ func (r *routing) offer(sub *subscription) {
 	if c.overDelivery(out) {
 		return
 	}
-	if c.deliverFor(out, outgoing{expires: r.expires}) {
+	if c.deliverFor(out, outgoing{expires: r.expires}, r.from) {
 		r.g.Metrics.Message("out", 1)
 	}
 }

@@ -73,6 +73,10 @@ type session struct {
 	own     filterSet      // of a session that ends with the connection
 	revoked atomic.Bool    // its certificate is good no more
 
+	wire  *ear       // below conn, if that is TLS; nil: a WebSocket
+	alone bool       // the packet at hand has none behind it; the reader's
+	owed  []*session // what it caused is written by the reader; the reader's
+
 	out   outbox
 	noted atomic.Bool // a withheld message was noted in the attempt
 
@@ -111,6 +115,7 @@ type link interface {
 func (s *session) run(deadline time.Time) {
 	stretch(0)
 	r := mqtt.NewReader(s.conn, s.g.Limits.FirstPacket)
+	s.alone = mayHurry
 	if why := s.begin(r, deadline); why != "" {
 		s.close(why)
 		s.g.sessions.Done()
@@ -147,7 +152,10 @@ func (s *session) serve(r *mqtt.Reader) string {
 		if why := s.ended.Load(); why != nil { // cut or taken over: what came since does not count
 			return *why
 		}
-		if why := s.handle(p); why != "" {
+		s.alone = mayHurry && r.Buffered() == 0
+		why := s.handle(p)
+		s.pays()
+		if why != "" {
 			return why
 		}
 	}
@@ -176,7 +184,7 @@ func (s *session) handle(p mqtt.Packet) string {
 	case *mqtt.Unsubscribe:
 		return s.unsubscribe(p)
 	case *mqtt.Pingreq:
-		s.send(&mqtt.Pingresp{})
+		s.says(&mqtt.Pingresp{})
 	case *mqtt.Disconnect:
 		s.said, s.saidWill = true, p.Code == mqtt.DisconnectWithWill
 		if why := s.shorten(p); why != "" {

@@ -73,7 +73,7 @@ func (s *session) subscribe(p *mqtt.Subscribe) string {
 		ack.Properties.ReasonString = s.reason(why)
 		added, granted = nil, nil
 	}
-	s.send(ack)
+	s.says(ack)
 	for _, a := range added {
 		s.retainedFor(a.sub, a.isNew)
 		if a.sub.shared == nil {
@@ -211,7 +211,7 @@ func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
 			s.g.Log.ErrorContext(s.ctx, "unsubscribe", slog.String("client", s.clientID), slog.Any("err", err))
 		}
 	}
-	s.send(ack)
+	s.says(ack)
 	s.tellFilters(onUnsubscribed, "unsubscribed", gone)
 	return ""
 }

@@ -33,6 +33,9 @@ func NewReader(src io.Reader, limit int) *Reader { return &Reader{src: src, limi
 // SetLimit changes the limit for the packets that follow.
 func (r *Reader) SetLimit(limit int) { r.limit = limit }
 
+// Buffered is how many bytes behind the last packet have arrived already.
+func (r *Reader) Buffered() int { return int(r.hi - r.lo) }
+
 // Next reads one packet of version v. With v zero it accepts only a CONNECT, and
 // the packet names the version.
 //
