@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -73,7 +74,10 @@ type benchRun struct {
 	took             time.Duration
 	updates, commits float64
 	stages           map[string][]time.Duration
+	floor            floor.Floor // around it: what a core does in a second changes by the minute
 }
+
+func (r *benchRun) ratio() float64 { return over(micros(r.cpu), micros(r.floor.Device())) }
 
 var x25519 = []tls.CurveID{tls.X25519}
 
@@ -81,10 +85,6 @@ var x25519 = []tls.CurveID{tls.X25519}
 func (c *benchCmd) Run(ctx context.Context, s streams) error {
 	if c.Devices < 50 || c.Clients < 1 || c.Rounds < 1 {
 		return usageError{errors.New("expected --devices of at least 50, --clients and --rounds of at least 1")}
-	}
-	before, err := floor.Measure(x25519, 3, 200)
-	if err != nil {
-		return err
 	}
 	b := &bench{cmd: c, s: s}
 	if err := b.start(ctx); err != nil {
@@ -95,19 +95,15 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	after, err := floor.Measure(x25519, 3, 200)
-	if err != nil {
-		return err
-	}
 	hybridFloor, err := floor.Measure(nil, 3, 200)
 	if err != nil {
 		return err
 	}
-	report.hold(between(before, after), hybridFloor)
+	report.hold(hybridFloor)
 	return report.print(s, c.JSON)
 }
 
-// between is the floor as it was around the runs.
+// between is the floor as it was around a run.
 func between(a, b floor.Floor) floor.Floor {
 	return floor.Floor{Handshake: (a.Handshake + b.Handshake) / 2, CSR: (a.CSR + b.CSR) / 2, Sign: (a.Sign + b.Sign) / 2}
 }
@@ -190,12 +186,22 @@ func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 		return nil, err
 	}
 	r := &benchReport{Devices: b.cmd.Devices, Clients: b.cmd.Clients}
+	before, err := floor.Measure(x25519, 3, 100)
+	if err != nil {
+		return nil, err
+	}
 	for i := range b.cmd.Rounds {
 		run, err := b.wave(ctx, b.cmd.Devices, x25519)
 		if err != nil {
 			return nil, err
 		}
-		b.note("run %d      %.0f devices/s, %.0f µs of server CPU each", i+1, float64(b.cmd.Devices)/run.took.Seconds(), micros(run.cpu))
+		after, err := floor.Measure(x25519, 3, 100)
+		if err != nil {
+			return nil, err
+		}
+		run.floor, before = between(before, after), after
+		b.note("run %d      %.0f devices/s, %.0f µs of server CPU each, %.2f × the floor of %.0f", i+1,
+			float64(b.cmd.Devices)/run.took.Seconds(), micros(run.cpu), run.ratio(), micros(run.floor.Device()))
 		r.runs = append(r.runs, *run)
 	}
 	hybrid, err := b.wave(ctx, b.cmd.Devices, nil)
@@ -284,12 +290,12 @@ func (b *bench) spent(ctx context.Context) (cpu time.Duration, updates, commits 
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// hold sets the runs against the floor.
-func (r *benchReport) hold(f, hybrid floor.Floor) {
-	slices.SortFunc(r.runs, func(a, b benchRun) int { return int(a.cpu - b.cpu) })
+// hold reports the run whose ratio to its floor is the median.
+func (r *benchReport) hold(hybrid floor.Floor) {
+	slices.SortFunc(r.runs, func(a, b benchRun) int { return cmp.Compare(a.ratio(), b.ratio()) })
 	m := r.runs[len(r.runs)/2]
-	r.FloorMicros, r.DeviceMicros = micros(f.Device()), micros(m.cpu)
-	r.Ratio = r.DeviceMicros / r.FloorMicros
+	f := m.floor
+	r.FloorMicros, r.DeviceMicros, r.Ratio = micros(f.Device()), micros(m.cpu), m.ratio()
 	r.DevicesPerSecond = float64(r.Devices) / m.took.Seconds()
 	r.UpdatesPerDevice, r.CommitsPerDevice = m.updates, m.commits
 	r.Floor = map[string]float64{"handshake": micros(f.Handshake), "csr": micros(f.CSR), "sign": micros(f.Sign)}
