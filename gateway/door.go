@@ -17,11 +17,18 @@ type door struct {
 	now    func() time.Time
 
 	mu        sync.Mutex
-	strangers *list.List // of net.Conn, oldest first
+	strangers *list.List // of stranger, oldest first
 	places    map[net.Conn]*list.Element
+	standing  map[netip.Prefix]int  // strangers by address
 	shown     map[net.Conn]struct{} // shown out, and not gone yet
 	total     int
 	failures  map[netip.Prefix]*bucket
+}
+
+// A stranger is a connection that did not pass CONNECT yet.
+type stranger struct {
+	conn net.Conn
+	from netip.Prefix
 }
 
 // A bucket holds what is still allowed, as of a moment.
@@ -30,12 +37,15 @@ type bucket struct {
 	at   time.Time
 }
 
+// few strangers of one address are nothing to worry about.
+const few = 8
+
 // maxAddresses bounds the table of failures; when it is full, addresses that
 // have recovered are forgotten.
 const maxAddresses = 65_536
 
 func newDoor(l Limits, now func() time.Time) *door {
-	return &door{limits: l, now: now, strangers: list.New(), places: map[net.Conn]*list.Element{},
+	return &door{limits: l, now: now, strangers: list.New(), places: map[net.Conn]*list.Element{}, standing: map[netip.Prefix]int{},
 		shown: map[net.Conn]struct{}{}, failures: map[netip.Prefix]*bucket{}}
 }
 
@@ -76,9 +86,10 @@ func (d *door) why(v verdict) string {
 func (d *door) enter(c net.Conn, from netip.Addr) verdict {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if b := d.failures[placeOf(from)]; b != nil {
-		d.refill(b)
-		if b.left < 1 {
+	place := placeOf(from)
+	if b := d.failures[place]; b != nil {
+		// Who failed lately may have as many stand here as may fail, or a few.
+		if d.refill(b); b.left < 1 || b.left < float64(d.limits.Burst) && d.standing[place] >= max(int(b.left), few) {
 			return tooOften
 		}
 	}
@@ -86,20 +97,25 @@ func (d *door) enter(c net.Conn, from netip.Addr) verdict {
 		return tooMany
 	}
 	if d.strangers.Len() >= d.limits.Strangers {
-		oldest := d.strangers.Front().Value.(net.Conn)
-		_ = oldest.Close() // its handshake fails and leaves by itself
-		d.drop(oldest)
-		d.shown[oldest] = struct{}{}
+		oldest := d.strangers.Front().Value.(stranger)
+		_ = oldest.conn.Close() // its handshake fails and leaves by itself
+		d.drop(oldest.conn)
+		d.shown[oldest.conn] = struct{}{}
+		d.failedLocked(oldest.from) // now: it may take a while until it notices
 	}
-	d.places[c] = d.strangers.PushBack(c)
+	d.places[c] = d.strangers.PushBack(stranger{c, place})
+	d.standing[place]++
 	d.total++
 	return admitted
 }
 
 func (d *door) drop(c net.Conn) {
 	if place := d.places[c]; place != nil {
-		d.strangers.Remove(place)
+		from := d.strangers.Remove(place).(stranger).from
 		delete(d.places, c)
+		if d.standing[from]--; d.standing[from] == 0 {
+			delete(d.standing, from)
+		}
 	}
 }
 
@@ -131,7 +147,10 @@ func (d *door) leave(c net.Conn) {
 func (d *door) failed(from netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	place := placeOf(from)
+	d.failedLocked(placeOf(from))
+}
+
+func (d *door) failedLocked(place netip.Prefix) {
 	b := d.failures[place]
 	if b == nil {
 		if len(d.failures) >= maxAddresses {
@@ -141,7 +160,9 @@ func (d *door) failed(from netip.Addr) {
 		d.failures[place] = b
 	}
 	d.refill(b)
-	b.left = max(b.left-1, 0)
+	// Below nothing, or who knocks from several addresses in turns would have one
+	// pay for the other, which has nothing left to lose.
+	b.left = max(b.left-1, -float64(d.limits.Burst))
 }
 
 // refill gives back what the address has earned since.

@@ -130,6 +130,7 @@ type Gateway struct {
 	door     *door
 	anteroom *anteroom
 	tarpit   *tarpit
+	tarred   sync.Once // the tarpit runs
 	web      *web
 	lives    lives
 	waiting  waiting
@@ -185,13 +186,11 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 	if mode != Plain {
 		g.web.open()
 	}
-	if !g.begin() {
-		return nil
-	}
-	go func() {
-		defer g.sessions.Done()
-		g.tarpit.run(g.ctx)
-	}()
+	g.tarred.Do(func() {
+		if g.begin() {
+			go func() { defer g.sessions.Done(); g.tarpit.run(g.ctx) }()
+		}
+	})
 	config := g.tlsConfig(mode)
 	var wait time.Duration
 	for {
@@ -205,7 +204,7 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 			return nil
 		}
 		g.Log.Error("accept", slog.Any("err", err))
-		g.tarpit.release(maxStuck) // they hold what ran short
+		g.tarpit.empty() // it may hold what ran short
 		if !passing(err) {
 			return err
 		}

@@ -176,7 +176,7 @@ func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.
 	case g.ctx.Err() != nil:
 		cause, text = "shutdown", shuttingDown
 	case g.door.showedOut(conn):
-		cause, text = "crowd", tooManyStrangers
+		cause, text = crowd, tooManyStrangers
 	}
 	rec.Refuse("tls", text)
 	g.turnAway(conn, from, rec, cause, conn)
@@ -185,7 +185,9 @@ func (g *Gateway) handshakeFailed(conn net.Conn, from netip.Addr, rec *attempts.
 // turnAway ends a connection that never became a session.
 func (g *Gateway) turnAway(conn net.Conn, from netip.Addr, rec *attempts.Recorder, cause string, last net.Conn) {
 	defer g.sessions.Done()
-	g.door.failed(from)
+	if cause != crowd {
+		g.door.failed(from)
+	}
 	g.strangerGone(from, cause, rec)
 	_ = last.Close()
 	g.door.leave(conn)

@@ -20,7 +20,7 @@ type Limits struct {
 	StoredBytes int           // … and their bytes; 16 MiB
 	Failures    float64       // failed connections per second and address that are borne; 20
 	Burst       int           // … and at once; 200
-	Tarpit      time.Duration // who failed too often learns so long after it knocked that it is refused; 3 s
+	Tarpit      time.Duration // who failed too often learns about so long after it knocked that it is refused; 5 s
 	WillGrace   time.Duration // the wills of connections that died with the server wait so long for listeners; 3 s
 
 	GroupStored      int // messages that wait for one shared group; 500,000
@@ -42,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 	long(&l.KeepAlive, 30*time.Second)
 	long(&l.Write, 30*time.Second)
 	long(&l.WillGrace, 3*time.Second)
-	long(&l.Tarpit, 3*time.Second)
+	long(&l.Tarpit, 5*time.Second)
 	long(&l.WebSocket, 24*time.Hour)
 	if l.Failures == 0 {
 		l.Failures = 20

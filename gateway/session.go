@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,10 +138,18 @@ func (s *session) begin(r *mqtt.Reader, deadline time.Time) string {
 	return s.connect(first.(*mqtt.Connect))
 }
 
+// inOneGo is how many packets a device may have handled before others have
+// their turn: one that sends without end never waits, and the scheduler would
+// let it go on for 10 ms each time.
+const inOneGo = 32
+
 // serve gives the sentence that says how the connection ended.
 func (s *session) serve(r *mqtt.Reader) string {
 	r.SetLimit(s.g.Limits.Packet)
-	for {
+	for packets := 1; ; packets++ {
+		if packets%inOneGo == 0 {
+			runtime.Gosched()
+		}
 		_ = s.raw.SetReadDeadline(s.silence())
 		if why := s.ended.Load(); why != nil { // after the deadline, which end moves
 			return *why
@@ -266,7 +275,7 @@ func (s *session) notConnect(err error) string {
 	case s.g.ctx.Err() != nil:
 		return s.strange("shutdown", shuttingDown)
 	case s.g.door.showedOut(s.raw):
-		return s.strange("crowd", tooManyStrangers)
+		return s.strange(crowd, tooManyStrangers)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.strange("silent", fmt.Sprintf("The device was silent after the TLS handshake: no whole CONNECT arrived within %v.", s.g.Limits.Handshake))
 	}
@@ -277,6 +286,9 @@ func (s *session) notConnect(err error) string {
 }
 
 const shuttingDown = "The server is shutting down."
+
+// crowd is the cause of being shown out; the door has counted that already.
+const crowd = "crowd"
 
 const tooManyStrangers = "The connection was closed to make room: too many wait before CONNECT, and it had waited longest."
 
@@ -290,7 +302,9 @@ func (s *session) strange(cause, text string) string {
 	}
 	s.rec.Refuse("connect", text)
 	s.g.Metrics.Refusal(cause)
-	s.g.door.failed(s.from)
+	if cause != crowd {
+		s.g.door.failed(s.from)
+	}
 	return text
 }
 
@@ -299,6 +313,7 @@ func (s *session) strange(cause, text string) string {
 // journalled.
 func (s *session) close(why string) {
 	s.cancel()
+	s.g.door.pass(s.raw) // it stands there no more, although it may take a while to leave
 	s.detach()
 	if s.passed {
 		s.depart()

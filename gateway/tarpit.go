@@ -2,74 +2,104 @@ package gateway
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
+	"sync"
 	"time"
 )
 
 // A tarpit keeps the connections that were refused at the door for a while
 // before it closes them, unread. Who knocks in a loop and is answered at once
 // knocks as fast as it can, and the queue in which honest devices wait to be
-// accepted is full of it; who must wait for the answer knocks seldom.
+// accepted is full of it; who must wait for the answer knocks seldom. The while
+// is drawn for each, or those who came together would come together again.
 type tarpit struct {
-	patience time.Duration
-	stuck    chan stuck // in the order in which they came
+	ticks int // that a connection is kept, on average
+	most  int // connections
+	woken chan struct{}
+
+	mu    sync.Mutex
+	slots [tarpitSlots][]net.Conn // those whose time comes at a tick
+	at    int                     // the slot of the next tick
+	held  int
 }
 
-// A stuck connection is closed at its time, or sooner if there are too many.
-type stuck struct {
-	conn  net.Conn
-	until time.Time
-}
+const (
+	tarpitTick  = 10 * time.Millisecond
+	tarpitSlots = 1024
+	maxStuck    = 16_384 // what a flood makes us hold: sockets of some KiB each
+)
 
-// maxStuck bounds what a flood makes us hold: a socket of some KiB each.
-const maxStuck = 16_384
-
+// newTarpit keeps connections between half as long as patience and half as long
+// again, as far as the slots reach.
 func newTarpit(patience time.Duration) *tarpit {
-	return &tarpit{patience: patience, stuck: make(chan stuck, maxStuck)}
+	return &tarpit{ticks: min(int(patience/tarpitTick), tarpitSlots*2/3-1), most: maxStuck, woken: make(chan struct{}, 1)}
 }
 
-// take closes the connection when its time has come. If the tarpit is full the
-// oldest goes at once.
+// take closes the connection when its time has come. If too many are held,
+// those go first whose time is nearest.
 func (p *tarpit) take(c net.Conn) {
-	s := stuck{c, time.Now().Add(p.patience)} // a wait, not a value: the real clock
-	for {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held >= p.most {
+		p.tick()
+	}
+	slot := (p.at + p.ticks/2 + rand.IntN(p.ticks+1)) % tarpitSlots
+	p.slots[slot] = append(p.slots[slot], c)
+	if p.held++; p.held == 1 {
 		select {
-		case p.stuck <- s:
-			return
+		case p.woken <- struct{}{}:
 		default:
-			p.release(1)
 		}
 	}
 }
 
-// release closes up to n connections, the oldest first.
-func (p *tarpit) release(n int) {
-	for range n {
-		select {
-		case s := <-p.stuck:
-			_ = s.conn.Close()
-		default:
-			return
-		}
+// tick closes those whose time has come; mu is held.
+func (p *tarpit) tick() {
+	for _, c := range p.slots[p.at] {
+		_ = c.Close()
+	}
+	p.held -= len(p.slots[p.at])
+	p.slots[p.at] = nil
+	p.at = (p.at + 1) % tarpitSlots
+}
+
+// empty closes all.
+func (p *tarpit) empty() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held > 0 {
+		p.tick()
 	}
 }
 
-// run closes connections at their time, and all of them when ctx ends.
+// run closes connections at their time, and all of them when ctx ends. While
+// there are none it sleeps.
 func (p *tarpit) run(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	defer p.empty()
 	for {
 		select {
 		case <-ctx.Done():
-			p.release(maxStuck)
 			return
-		case s := <-p.stuck:
-			timer.Reset(time.Until(s.until))
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			_ = s.conn.Close()
+		case <-p.woken:
 		}
+		clock := time.NewTicker(tarpitTick)
+		for p.ticked() {
+			select {
+			case <-ctx.Done():
+				clock.Stop()
+				return
+			case <-clock.C:
+			}
+		}
+		clock.Stop()
 	}
+}
+
+// ticked is a tick, and says whether anybody is left.
+func (p *tarpit) ticked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tick()
+	return p.held > 0
 }

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func TestWhoFailsTooOftenWaitsForTheAnswer(t *testing.T) {
 		return knocks(x)
 	}
 	t.Run("for its time", func(t *testing.T) {
-		x := newScene(t, Limits{Burst: 1, Failures: 0.001, Tarpit: 50 * time.Millisecond})
+		x := newScene(t, Limits{Burst: 1, Failures: 0.001, Tarpit: 100 * time.Millisecond})
 		began := time.Now()
 		if n, err := refused(x).Read(make([]byte, 1)); err == nil {
 			t.Errorf("the door answers %d bytes", n)
@@ -44,27 +46,32 @@ func TestWhoFailsTooOftenWaitsForTheAnswer(t *testing.T) {
 			t.Error("it is still open")
 		}
 	})
-	t.Run("the oldest of too many goes", func(t *testing.T) {
-		p := &tarpit{patience: time.Hour, stuck: make(chan stuck, 2)}
-		var theirs []net.Conn
-		for range 3 {
-			ours, c := net.Pipe()
-			theirs = append(theirs, c)
+	t.Run("those whose time is nearest make room", func(t *testing.T) {
+		p := newTarpit(time.Second)
+		p.most = 3
+		open := map[net.Conn]bool{}
+		for range 5 {
+			ours, theirs := net.Pipe()
+			must(t, theirs.SetReadDeadline(time.Now().Add(time.Millisecond)))
 			p.take(ours)
+			open[theirs] = true
 		}
-		if _, err := theirs[0].Read(make([]byte, 1)); err == nil {
-			t.Error("the oldest is still open")
+		count := func() (n int) {
+			for c := range open {
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+					n++
+				}
+			}
+			return n
 		}
-		if len(p.stuck) != 2 {
-			t.Errorf("%d are held", len(p.stuck))
+		if n := count(); n == 0 || n > 3 || n != p.held {
+			t.Errorf("%d are open, %d held", n, p.held)
 		}
 		ended, end := context.WithCancel(t.Context())
 		end()
 		p.run(ended)
-		for _, c := range theirs[1:] {
-			if _, err := c.Read(make([]byte, 1)); err == nil {
-				t.Error("one outlives the tarpit")
-			}
+		if n := count(); n != 0 || p.held != 0 {
+			t.Errorf("%d outlive the tarpit", n)
 		}
 	})
 }

@@ -116,7 +116,9 @@ func (w *web) left(v *visit) {
 		cause, text := v.explain(w.g)
 		v.rec.Step("tls", greeting(v.state, v.certID))
 		v.rec.Refuse("http", text)
-		w.g.door.failed(v.from)
+		if cause != crowd {
+			w.g.door.failed(v.from)
+		}
 		w.g.strangerGone(v.from, cause, v.rec)
 	}
 	w.g.door.leave(v.raw)
@@ -158,7 +160,7 @@ func (v *visit) explain(g *Gateway) (cause, text string) {
 	case g.ctx.Err() != nil:
 		return "shutdown", shuttingDown
 	case g.door.showedOut(v.raw):
-		return "crowd", tooManyStrangers
+		return crowd, tooManyStrangers
 	case first == sawByte|0x10:
 		return "alpn", "What arrived after the TLS handshake looks like MQTT, and HTTP was expected: the device offered no ALPN that picks MQTT. Let it offer " + alpnMQTT + " (" + alpnCustom + " with a custom authorizer), or use the MQTT port."
 	case first != 0:
