@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -124,7 +125,9 @@ func (g *Gateway) handshake(conn net.Conn, from netip.Addr, config *tls.Config) 
 	}
 	rec := g.open(conn, from)
 	h := &hello{}
-	deadline := time.Now().Add(g.Limits.Handshake) // a wait, not a value: the real clock
+	// A wait, not a value: the real clock. Up to a quarter longer, or those who
+	// came in one moment and said nothing would all have to be sent away in one.
+	deadline := time.Now().Add(g.Limits.Handshake + rand.N(g.Limits.Handshake/4+1))
 	_ = conn.SetDeadline(deadline)
 	e := &ear{Conn: conn, room: g.anteroom, ctx: g.ctx, from: placeOf(from)}
 	tc := tls.Server(e, config)

@@ -5,7 +5,7 @@ import "time"
 // Limits bound what a connection may cost. Zero fields take the defaults, which
 // are AWS's where AWS has the limit (device-gateway.md, section 3.6).
 type Limits struct {
-	Handshake   time.Duration // accept to CONNECT; 10 s
+	Handshake   time.Duration // accept to CONNECT, at least; 10 s
 	KeepAlive   time.Duration // the shortest keep-alive that is granted; 30 s
 	Write       time.Duration // one write to a device; 30 s
 	WebSocket   time.Duration // a connection that a signature opened; 24 h
