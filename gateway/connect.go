@@ -376,9 +376,9 @@ func (s *session) noConnack(code mqtt.ReasonCode, cause, text string) string {
 	case s.version == mqtt.V5:
 		a := &mqtt.Connack{Code: code}
 		a.Properties.ReasonString = s.reason(text)
-		s.send(a)
+		s.turnDown(a)
 	case code == mqtt.RefusedClientID:
-		s.send(&mqtt.Connack{Code: code})
+		s.turnDown(&mqtt.Connack{Code: code})
 	}
 	return text
 }

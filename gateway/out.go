@@ -129,6 +129,17 @@ func (s *session) welcome(p *mqtt.Connack) {
 	s.pays()
 }
 
+// turnDown queues a CONNACK that refuses, and lets nothing follow. The device
+// gets it too if the connection was cut during CONNECT.
+func (s *session) turnDown(p *mqtt.Connack) {
+	s.out.mu.Lock()
+	s.out.closing = false
+	q := s.queue(p)
+	s.out.closing = true
+	s.out.mu.Unlock()
+	s.settleQueue(q)
+}
+
 // farewell queues the last packet, whatever the queue's limit, and lets none
 // follow. Without a packet it just lets none follow.
 func (s *session) farewell(last *mqtt.Disconnect) {

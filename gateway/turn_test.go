@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/slipway-iot/slipway/mqtt"
 )
@@ -34,5 +36,26 @@ func TestADeviceThatReadsLateGetsAllInOrder(t *testing.T) {
 	from.send(publish("late", []byte("now")))
 	if got := await[*mqtt.Publish](late); string(got.Payload) != "now" {
 		t.Errorf("got %d bytes", len(got.Payload))
+	}
+}
+
+// TestADeviceThatIsCutDuringConnectIsToldWhy holds that the CONNACK which refuses
+// goes out although the connection was ended before.
+func TestADeviceThatIsCutDuringConnectIsToldWhy(t *testing.T) {
+	x := newScene(t, Limits{})
+	ours, theirs := net.Pipe()
+	must(t, ours.SetDeadline(time.Now().Add(patience)))
+	if !x.gateway.begin() {
+		t.Fatal("the gateway is closed")
+	}
+	defer x.gateway.sessions.Done()
+	from := netip.MustParseAddr("192.0.2.1")
+	s := x.gateway.session(identity{}, pipe{theirs}, theirs, from, "localhost", x.gateway.open(theirs, from))
+	s.version, s.reasons = mqtt.V5, true
+	s.end(mqtt.AdministrativeAction, "It is cut.")
+	s.noConnack(mqtt.NotAuthorized, "certificate", "It became INACTIVE.")
+	p, err := mqtt.NewReader(ours, 1<<10).Next(mqtt.V5)
+	if a, ok := p.(*mqtt.Connack); !ok || a.Code != mqtt.NotAuthorized || a.Properties.ReasonString.Or("") != "It became INACTIVE." {
+		t.Errorf("it was told %+v, %v", p, err)
 	}
 }
