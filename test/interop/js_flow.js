@@ -118,7 +118,7 @@ async function refused(client, token) {
 
 async function provision(name, connect, Api, ownKey) {
   const serial = `${name}${ownKey ? "csr" : "keys"}`;
-  const [connection, close] = await connect(claim, `boot-${serial}`);
+  const [connection, close] = await connect(claim, `boot-js-${serial}`);
   const client = new Api(connection);
   const made = await create(client, serial, ownKey);
   if (Api === Second) {

@@ -168,12 +168,15 @@ func (tx *Tx) ListCertificatesByCA(ctx context.Context, t arn.Tenant, ca arn.Cer
 // AuthorityHolders gives the tenants that have the CA certificate in DEFAULT
 // mode.
 func (tx *Tx) AuthorityHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error) {
-	return tx.holders(ctx, "SELECT tenant FROM authorities WHERE id = $1 AND mode = 'DEFAULT' ORDER BY tenant", id)
+	return tx.holders(ctx, `SELECT a.tenant FROM tenants AS t CROSS JOIN authorities AS a
+		WHERE a.tenant = t.tenant AND a.id = $1 AND a.mode = 'DEFAULT'`, id)
 }
 
 // CertificateHolders asks each tenant in turn: an index by id alone would cost
 // every certificate that is issued, for a question about the few that are
-// brought along.
+// brought along. AuthorityHolders does so too: where PostgreSQL walks a whole
+// index that is empty, it may overlook that another transaction fills it just
+// then, and both would find that nobody holds the CA certificate.
 func (tx *Tx) CertificateHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error) {
 	return tx.holders(ctx, `SELECT c.tenant FROM tenants AS t CROSS JOIN certificates AS c
 		WHERE c.tenant = t.tenant AND c.id = $1 AND c.mode = 'DEFAULT'`, id)
