@@ -168,25 +168,26 @@ func (tx *Tx) ListCertificatesByCA(ctx context.Context, t arn.Tenant, ca arn.Cer
 // AuthorityHolders gives the tenants that have the CA certificate in DEFAULT
 // mode.
 func (tx *Tx) AuthorityHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error) {
-	return tx.holders(ctx, `SELECT a.tenant FROM tenants AS t CROSS JOIN authorities AS a
-		WHERE a.tenant = t.tenant AND a.id = $1 AND a.mode = 'DEFAULT'`, id)
+	return tx.holders(ctx, "authorities", id)
 }
 
-// CertificateHolders asks each tenant in turn: an index by id alone would cost
-// every certificate that is issued, for a question about the few that are
-// brought along. AuthorityHolders does so too: where PostgreSQL walks a whole
-// index that is empty, it may overlook that another transaction fills it just
-// then, and both would find that nobody holds the CA certificate.
+// CertificateHolders is AuthorityHolders for certificates.
 func (tx *Tx) CertificateHolders(ctx context.Context, id arn.CertID) ([]arn.Tenant, error) {
-	return tx.holders(ctx, `SELECT c.tenant FROM tenants AS t CROSS JOIN certificates AS c
-		WHERE c.tenant = t.tenant AND c.id = $1 AND c.mode = 'DEFAULT'`, id)
+	return tx.holders(ctx, "certificates", id)
 }
 
-func (tx *Tx) holders(ctx context.Context, query string, id arn.CertID) ([]arn.Tenant, error) {
+// holders asks each tenant in turn: an index by id alone would cost every
+// certificate that is issued, for a question about the few that are brought
+// along. The count keeps PostgreSQL from walking the table's index as a whole:
+// while that is empty it may overlook that another transaction fills it just
+// then, and both would find that nobody holds the certificate.
+func (tx *Tx) holders(ctx context.Context, table string, id arn.CertID) ([]arn.Tenant, error) {
 	var (
 		name string
 		out  []arn.Tenant
 	)
+	query := "SELECT t.tenant FROM tenants AS t WHERE (SELECT COUNT(*) FROM " + table + ` AS c
+		WHERE c.tenant = t.tenant AND c.id = $1 AND c.mode = 'DEFAULT') > 0 ORDER BY t.tenant`
 	err := tx.query(ctx, query, []any{string(id)}, []any{&name}, func() error {
 		out = append(out, tenant(name))
 		return nil
