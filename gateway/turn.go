@@ -72,7 +72,7 @@ func (s *session) patiently(f func() error) error {
 	_ = s.raw.SetWriteDeadline(time.Now().Add(s.g.Limits.Write))
 	if s.wire != nil {
 		s.wire.hurry(false)
-		defer s.wire.hurry(true)
+		defer s.wire.hurry(mayHurry)
 	}
 	return f()
 }
