@@ -130,7 +130,7 @@ type Gateway struct {
 	door     *door
 	anteroom *anteroom
 	tarpit   *tarpit
-	tarred   sync.Once // the tarpit runs
+	trapping sync.Once // the tarpit runs
 	web      *web
 	lives    lives
 	waiting  waiting
@@ -186,7 +186,7 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 	if mode != Plain {
 		g.web.open()
 	}
-	g.tarred.Do(func() {
+	g.trapping.Do(func() {
 		if g.begin() {
 			go func() { defer g.sessions.Done(); g.tarpit.run(g.ctx) }()
 		}
@@ -204,7 +204,9 @@ func (g *Gateway) Serve(ln net.Listener, mode Mode) error {
 			return nil
 		}
 		g.Log.Error("accept", slog.Any("err", err))
-		g.tarpit.empty() // it may hold what ran short
+		if !errors.Is(err, syscall.ECONNABORTED) {
+			g.tarpit.empty() // it may hold what ran short
+		}
 		if !passing(err) {
 			return err
 		}

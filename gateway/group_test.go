@@ -8,7 +8,7 @@ import (
 	"github.com/slipway-iot/slipway/mqtt"
 )
 
-const shared = "$share/crew/work/+"
+const shared = "$share/crew/jobs/+"
 
 // receives gives the payloads of the next n messages, and acknowledges them.
 func (d *raw) receives(n int) (got []string) {
@@ -30,18 +30,18 @@ func TestASharedGroupWithALastingMember(t *testing.T) {
 			d, _ := x.opens(x.cert, "d", v, lasts)
 			d.listens(shared)
 			d.leaves()
-			from.publishes("work/1", "1", "2")
+			from.publishes("jobs/1", "1", "2")
 			x.restarts()
 			from = x.online(x.cert, "from", mqtt.V5)
-			from.publishes("work/1", "3")
+			from.publishes("jobs/1", "3")
 			guest := x.online(x.cert, "guest", v)
-			guest.listens("$share/crew/work/+") // is a clean session's
+			guest.listens("$share/crew/jobs/+") // is a clean session's
 			equal(t, "a clean member", guest.receives(3), []string{"1", "2", "3"})
 			if !guest.alive() {
 				t.Fatal("the connection ended")
 			}
 			guest.leaves()
-			from.publishes("work/2", "4")
+			from.publishes("jobs/2", "4")
 			d, _ = x.opens(x.cert, "d", v, lasts)
 			equal(t, "the lasting member", d.receives(1), []string{"4"})
 			if !d.alive() {
@@ -60,7 +60,7 @@ func TestASharedGroupWithALastingMember(t *testing.T) {
 			d.leaves()
 			idle := x.online(x.cert, "idle", v)
 			idle.listens(shared)
-			from.publishes("work/1", "1", "2")
+			from.publishes("jobs/1", "1", "2")
 			for range 2 {
 				await[*mqtt.Publish](idle)
 			}
@@ -77,14 +77,14 @@ func TestASharedGroupWithALastingMember(t *testing.T) {
 		d, _ := x.opens(x.cert, "d", mqtt.V5, lasts)
 		d.listens(shared)
 		d.leaves()
-		from.publishes("work/1", "lost")
+		from.publishes("jobs/1", "lost")
 		d = x.online(x.cert, "d", mqtt.V5) // Clean Start
 		if kept := x.kept(); len(kept) > 0 {
 			t.Errorf("stored: %v", kept)
 		}
-		from.publishes("work/1", "for nobody")
+		from.publishes("jobs/1", "for nobody")
 		d.listens(shared)
-		from.publishes("work/1", "end")
+		from.publishes("jobs/1", "end")
 		equal(t, "the clean session", d.hears(), nil)
 	})
 	t.Run("leaves what nobody there may receive for the member who is away", func(t *testing.T) {
@@ -95,11 +95,11 @@ func TestASharedGroupWithALastingMember(t *testing.T) {
 		d.leaves()
 		deaf, _ := x.device("", `{"Version":"2012-10-17","Statement":[
 		 {"Effect":"Allow","Action":["iot:Connect","iot:Subscribe"],"Resource":"*"},
-		 {"Effect":"Allow","Action":"iot:Receive","Resource":"arn:aws:iot:*:*:topic/work/for-all"}]}`)
+		 {"Effect":"Allow","Action":"iot:Receive","Resource":"arn:aws:iot:*:*:topic/jobs/for-all"}]}`)
 		l := x.online(deaf, "deaf", mqtt.V5)
 		l.listens(shared)
-		from.publishes("work/1", "secret")
-		from.publishes("work/for-all", "end")
+		from.publishes("jobs/1", "secret")
+		from.publishes("jobs/for-all", "end")
 		equal(t, "the member who may not", l.hears(), nil)
 		d, _ = x.opens(x.cert, "d", mqtt.V5, lasts)
 		equal(t, "the member who may", d.receives(1), []string{"secret"})
@@ -113,7 +113,7 @@ func TestASharedGroupWithALastingMember(t *testing.T) {
 		low := x.online(x.cert, "low", mqtt.V5)
 		low.send(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: shared}}})
 		await[*mqtt.Suback](low)
-		from.publishes("work/1", "1")
+		from.publishes("jobs/1", "1")
 		if p := await[*mqtt.Publish](low); p.QoS != 0 || string(p.Payload) != "1" {
 			t.Errorf("got %s at QoS %d", p.Payload, p.QoS)
 		}
@@ -128,7 +128,7 @@ func TestAMemberOfACleanGroupLeaves(t *testing.T) {
 		from := x.online(x.cert, "from", mqtt.V5)
 		first := x.online(x.cert, "first", v)
 		first.listens(shared)
-		from.publishes("work/1", "1", "2")
+		from.publishes("jobs/1", "1", "2")
 		for range 2 {
 			await[*mqtt.Publish](first)
 		}

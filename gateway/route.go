@@ -27,6 +27,7 @@ func (g *Gateway) route(from *session, t arn.Tenant, p *mqtt.Publish) error {
 	now := g.Now()
 	r := &routing{g: g, from: from, p: p, resource: policy.TopicARN(t, p.Topic), now: now, expires: expiryOf(p, now)}
 	if len(found) == 1 && found[0].group == "" && found[0].l == nil {
+		r.by = from
 		r.offer(found[0])
 		return nil
 	}
@@ -50,6 +51,7 @@ func (g *Gateway) route(from *session, t arn.Tenant, p *mqtt.Publish) error {
 type routing struct {
 	g        *Gateway
 	from     *session
+	by       *session // whose reader writes to the one connection that listens; nil: writers do
 	p        *mqtt.Publish
 	resource string
 	now      time.Time
@@ -181,7 +183,7 @@ func (r *routing) offer(sub *subscription) {
 	if c.overDelivery(out) {
 		return
 	}
-	if c.deliverFor(out, outgoing{expires: r.expires}, r.from) {
+	if c.deliverFor(out, outgoing{expires: r.expires}, r.by) {
 		r.g.Metrics.Message("out", 1)
 	}
 }

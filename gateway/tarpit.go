@@ -22,6 +22,7 @@ type tarpit struct {
 	slots [tarpitSlots][]net.Conn // those whose time comes at a tick
 	at    int                     // the slot of the next tick
 	held  int
+	over  bool // nothing is held any more
 }
 
 const (
@@ -41,6 +42,10 @@ func newTarpit(patience time.Duration) *tarpit {
 func (p *tarpit) take(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over {
+		_ = c.Close()
+		return
+	}
 	for p.held >= p.most {
 		p.tick()
 	}
@@ -73,10 +78,18 @@ func (p *tarpit) empty() {
 	}
 }
 
+// close closes all, and whatever comes from then on at once.
+func (p *tarpit) close() {
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	p.empty()
+}
+
 // run closes connections at their time, and all of them when ctx ends. While
 // there are none it sleeps.
 func (p *tarpit) run(ctx context.Context) {
-	defer p.empty()
+	defer p.close()
 	for {
 		select {
 		case <-ctx.Done():

@@ -73,5 +73,10 @@ func TestWhoFailsTooOftenWaitsForTheAnswer(t *testing.T) {
 		if n := count(); n != 0 || p.held != 0 {
 			t.Errorf("%d outlive the tarpit", n)
 		}
+		ours, theirs := net.Pipe()
+		p.take(ours)
+		if _, err := theirs.Read(make([]byte, 1)); err == nil || p.held != 0 {
+			t.Error("one that comes after its end is held")
+		}
 	})
 }

@@ -8,17 +8,16 @@ import (
 
 // Between two devices that exchange one message now and then, most of the time
 // goes by until a writer has been woken up. So the reader of a packet that no
-// other follows writes by itself what came of it, as long as no socket lets it
-// wait. When packets come close upon each other it leaves that to writers,
-// which gather what came meanwhile into one write.
-
-// maxOwed bounds how many connections one packet's reader writes to: beyond, it
-// would be the reader that they wait for.
-const maxOwed = 4
+// other follows writes by itself what came of it: to its own device, and to the
+// only one that listens, as long as no socket lets it wait. When packets come
+// close upon each other, or many listen, it leaves that to writers, which gather
+// what came meanwhile into one write.
 
 // lends says who writes what s caused to be queued, nil if that is a writer's.
+// Between queueing and pays nothing may take long: whatever else is queued for
+// the connection waits too.
 func (s *session) lends() *session {
-	if s == nil || !s.alone || len(s.owed) >= maxOwed {
+	if s == nil || !s.alone {
 		return nil
 	}
 	return s
