@@ -701,3 +701,33 @@ func TestEventsOfALastingSession(t *testing.T) {
 		}
 	}
 }
+
+// What was acknowledged is deleted while the reader holds a page of before.
+func TestWhatWasDeletedMeanwhileIsNotSentAgain(t *testing.T) {
+	inBoth(t, func(t *testing.T, x *scene, v mqtt.Version) {
+		from := x.online(x.cert, "from", mqtt.V5)
+		d, _ := x.opens(x.cert, "d", v, lasts)
+		d.listens("t")
+		from.publishes("t", "1", "2")
+		x.store.full.Store(true) // the deletion fails for now
+		equal(t, "at first", d.receives(2), []string{"1", "2"})
+		if !d.alive() { // the PUBACKs were read
+			t.Fatal("the connection ended")
+		}
+		x.gateway.keeper.flush()
+		x.store.full.Store(false)
+		read := make(chan struct{})
+		meanwhile := func() { x.gateway.keeper.flush(); close(read) }
+		x.store.read.Store(&meanwhile)
+		l := x.gateway.lastings.get(clientKey{arn.Default, "d"})
+		l.poke()
+		<-read
+		from.publishes("t", "end")
+		equal(t, "afterwards", d.hears(), nil)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.count < 0 || l.bytes < 0 {
+			t.Errorf("%d messages of %d bytes wait", l.count, l.bytes)
+		}
+	})
+}

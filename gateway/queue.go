@@ -22,7 +22,8 @@ import (
 // A message that was just stored is handed out at once if the reader of pages
 // is at rest. Else it is left for the reader, which never goes past a message
 // unseen: seen is how far it has read, a message that was committed below is
-// read again, and out knows those that were handed out already.
+// read again, and out knows those that were handed out already: until they are
+// deleted, and as long after that as the reader may hold a page of before.
 type queue struct {
 	g  *Gateway
 	of *sessions.Session // whose; Tenant, ClientID and ID never change
@@ -42,9 +43,11 @@ type queue struct {
 	count     int64
 	bytes     int64
 	out       map[int64]*flight
+	deleted   []int64 // flights that stay in out until the reader has done with its page
 	seen      int64
-	more      bool // messages may wait in the store
-	news      int  // counts what the reader should know of: messages left for it, room made
+	passed    int64 // how far the reader ever came
+	more      bool  // messages may wait in the store
+	news      int   // counts what the reader should know of: messages left for it, room made
 	reading   bool
 
 	// What was stored up to doubt, when this process began, may have been sent
@@ -212,7 +215,7 @@ func (q *queue) hand(m *stored, t taker) handing {
 	switch {
 	case q.gone, f != nil && (f.over || f.to != nil):
 		return took
-	case m.fresh && (q.more || m.seq <= q.seen):
+	case m.fresh && (q.more || m.seq <= q.passed):
 		return busy
 	}
 	now := q.g.Now()
@@ -280,9 +283,19 @@ func (q *queue) giveUp(m *stored, why string) {
 func (q *queue) forget(seqs []int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, seq := range seqs {
+	q.deleted = append(q.deleted, seqs...)
+	if !q.reading {
+		q.tidy()
+	}
+}
+
+// tidy drops the flights of what was deleted; mu is held, and the reader has no
+// page.
+func (q *queue) tidy() {
+	for _, seq := range q.deleted {
 		delete(q.out, seq)
 	}
+	q.deleted = nil
 }
 
 // reopen takes back what a connection that ended did not acknowledge. It is
@@ -347,6 +360,7 @@ func (q *queue) read() {
 // page hands out one page from the store, and says whether to go on.
 func (q *queue) page() bool {
 	q.mu.Lock()
+	q.tidy()
 	if q.gone || !q.more || !slices.ContainsFunc(q.takers(), func(t taker) bool { return t.s.roomy() }) {
 		q.reading = false
 		q.mu.Unlock()
@@ -372,7 +386,7 @@ func (q *queue) page() bool {
 		if !q.deal(&ms[i]) {
 			return q.pause(news)
 		}
-		if !q.passed(&at, ms[i].Seq) {
+		if !q.goesBy(&at, ms[i].Seq) {
 			return true // something came below
 		}
 	}
@@ -387,10 +401,11 @@ func (q *queue) page() bool {
 	return true
 }
 
-// passed moves seen on from at, unless somebody moved it back.
-func (q *queue) passed(at *int64, seq int64) bool {
+// goesBy moves seen on from at, unless somebody moved it back.
+func (q *queue) goesBy(at *int64, seq int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.passed = max(q.passed, seq)
 	if q.seen != *at {
 		return false
 	}
