@@ -45,6 +45,7 @@ type rig struct {
 	store   *flakyDB // db, as gateway and engine see it
 	ca      *ca.CA
 	gateway *Gateway
+	follows atomic.Pointer[Gateway] // gateway, as the goroutine of follow may see it
 	engine  *provision.Service
 	names   *fixedNames
 	journal *memoryJournal
@@ -231,6 +232,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 	r.signers = &signers{keys: map[string]Caller{}}
 	r.judge = newJudge(r)
 	r.gateway = New(Config{Authorizers: r.judge, Signatures: r.signers, DB: r.store, Names: r.names, Provision: r.engine, Journal: r.journal, Limits: limits, Now: r.now, Rand: rand.Reader, Log: log})
+	r.follows.Store(r.gateway)
 	t.Cleanup(r.gateway.Close)
 	r.plain = r.serve(Plain)
 	r.alpn = r.serve(ByALPN)
@@ -257,7 +259,7 @@ func (r *rig) serve(mode Mode) string {
 // follow carries the outbox to the gateway, as the server does.
 func (r *rig) follow() {
 	bus := &local.Bus{}
-	bus.Subscribe(func(e event.Event) { r.gateway.Follow(e); r.heard.hear(e) })
+	bus.Subscribe(func(e event.Event) { r.follows.Load().Follow(e); r.heard.hear(e) })
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	r.t.Cleanup(func() { stop(); <-done })

@@ -142,6 +142,7 @@ func (r *rig) restarts() {
 	r.t.Helper()
 	r.gateway.Close()
 	r.gateway = New(r.gateway.Config)
+	r.follows.Store(r.gateway)
 	must(r.t, r.gateway.Load(context.Background()))
 	r.t.Cleanup(r.gateway.Close)
 	r.plain = r.serve(Plain)
