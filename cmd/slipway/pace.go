@@ -12,8 +12,13 @@ import (
 // garbage is how many bytes may pile up between two collections, at least. A
 // small server has a small heap; with the runtime's own rule it would collect
 // several times a second under load, and each time take back the stacks that
-// the next handshake needs. Where more than this lives, the rule holds.
+// the next handshake needs.
 const garbage = 32 << 20
+
+// tight is what may pile up where more than garbage lives, in percent of what
+// lives: half of the runtime's rule. What lives then is connections that stay, and
+// the more garbage lies between two of them, the more of it cannot be used again.
+const tight = 50
 
 // A pacer sets the collector's percentage anew after each collection, by what
 // was left.
@@ -84,7 +89,7 @@ func (p *pacer) watch(sentinel *[16]byte) {
 func (p *pacer) set() {
 	metrics.Read(p.live)
 	live := max(p.live[0].Value.Uint64(), 4<<20)
-	percent := int(min(max(garbage*100/live, 100), 1600))
+	percent := int(min(max(garbage*100/live, tight), 1600))
 	if off := percent - p.percent; off*off*100 > p.percent*p.percent { // by a tenth: setting it stops the world
 		debug.SetGCPercent(percent)
 		p.percent = percent
