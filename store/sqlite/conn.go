@@ -69,7 +69,7 @@ func pragmas(m mode, durable bool) []string {
 		flush = "FULL"
 	}
 	return append(p, "journal_mode = WAL", "synchronous = "+flush, "cache_size = -8192",
-		"wal_autocheckpoint = 6000", "journal_size_limit = 67108864")
+		"wal_autocheckpoint = 0", "journal_size_limit = 67108864")
 }
 
 // run runs a statement without arguments.

@@ -95,7 +95,22 @@ func (w *writer) finish() {
 	if w.kept {
 		w.wary = max(w.wary-1, 0)
 	}
+	wrote := err == nil && w.kept
 	w.group, w.next, w.events, w.open, w.kept, w.swept, w.lingered = w.group[:0], 0, w.events[:0], false, false, 0, false
+	if wrote {
+		w.tend()
+	}
+}
+
+// tend has the log folded when it is long; nobody waits for a group now.
+func (w *writer) tend() {
+	if w.grown++; w.grown >= often {
+		w.grown = 0
+		w.db.folder.ring()
+	}
+	if w.db.folder.tail.Swap(false) {
+		_, _, _ = w.conn.logged("PASSIVE") // else the next time
+	}
 }
 
 // commit makes the group durable, or fails and leaves nothing of it.

@@ -37,6 +37,7 @@ type DB struct {
 	now     func() time.Time
 
 	writer  *writer
+	folder  *folder
 	readers readers
 	conns   []*conn // all of them, the writer's first
 
@@ -75,6 +76,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	go db.writer.run()
+	go db.folder.run()
 	return db, nil
 }
 
@@ -96,6 +98,11 @@ func (db *DB) open(ctx context.Context) error {
 		}
 		db.readers.give(r)
 	}
+	f, err := db.connect(writing)
+	if err != nil {
+		return err
+	}
+	db.folder = newFolder(f)
 	db.writer = newWriter(db, w)
 	return db.markLeft(ctx, w)
 }
@@ -236,6 +243,7 @@ func (db *DB) Close() error {
 		close(db.closed)
 		_ = db.sweep(context.Background()) // else the next process tells them again
 		db.writer.stop()
+		db.folder.stop()
 		for range readerCount {
 			<-db.readers.free // a running View gives its own back
 		}

@@ -68,6 +68,7 @@ type writer struct {
 	lingered bool          // it waited for company
 	marked   bool          // the savepoint of this job is set
 	wrote    bool          // this job wrote
+	grown    int           // commits since the folder was told
 	swept    int64         // it deletes rows of the outbox up to here
 	held     records.Held  // of the whole database: nobody else writes it
 	events   []event.Event // of the jobs that succeeded
