@@ -141,6 +141,7 @@ type Gateway struct {
 	lastings *lastings
 	groups   *groups
 	keeper   *keeper
+	tally    *tally
 	seq      atomic.Int64 // of the last message that was stored
 
 	ctx      context.Context // ends with Close: requests in progress stop
@@ -158,7 +159,7 @@ func New(c Config) *Gateway {
 	g := &Gateway{
 		Config: c, hub: newHub(), topics: newTopics(), recent: newRecent(),
 		door: newDoor(c.Limits, c.Now), anteroom: newAnteroom(runtime.GOMAXPROCS(0)), tarpit: newTarpit(c.Limits.Tarpit), listeners: map[net.Listener]struct{}{},
-		lastings: newLastings(), groups: newGroups(),
+		lastings: newLastings(), groups: newGroups(), tally: &tally{of: map[arn.Tenant]int{}},
 	}
 	g.keeper = newKeeper(g)
 	g.seq.Store(c.Now().UnixMicro())

@@ -25,6 +25,8 @@ type Limits struct {
 
 	GroupStored      int // messages that wait for one shared group; 500,000
 	GroupStoredBytes int // … and their bytes; 256 MiB
+
+	Subscriptions int // of an account, those of sessions that are away included; 500,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -59,6 +61,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.StoredBytes, 16<<20)
 	or(&l.GroupStored, 500_000)
 	or(&l.GroupStoredBytes, 256<<20)
+	or(&l.Subscriptions, 500_000)
 	return l
 }
 

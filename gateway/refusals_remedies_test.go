@@ -18,6 +18,7 @@ var groupRemedies = map[string]string{
 // remedies say what to do, where the sentence alone is not enough for somebody
 // who meets it the first time.
 var remedies = map[string]string{
+	"one subscription more than the account may have":                              "listen to more with fewer filters (`+`, `#`). Stored sessions of devices that are away count until they end; the account's `session-expiry` says when.",
 	"a will whose topic has too many levels":                                       "use at most eight levels.",
 	"a function that answers no JSON":                                              "run the function by hand with `slipway function test`.",
 	"a signature that does not fit":                                                "sign the token with RSA and SHA-256, and send the signature as Base64, URL-encoded in the user name.",

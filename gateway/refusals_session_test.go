@@ -150,6 +150,17 @@ var sessionCauses = []cause{
 	}},
 }
 
+// fullCauses are for an account that may have one subscription.
+var fullCauses = []cause{
+	{"one subscription more than the account may have", 0, func(x *scene, v mqtt.Version) (string, string) {
+		d := x.connected(x.cert, v)
+		defer d.leaves() // which gives the first one back
+		d.listens("f/0")
+		d.send(subscribe("f/1"))
+		return d.local(), d.saw()
+	}},
+}
+
 func (x *scene) connected(cert tls.Certificate, v mqtt.Version) *raw {
 	return x.online(cert, x.name(), v)
 }

@@ -118,6 +118,7 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		{"CONNECT", Limits{}, connectCauses},
 		{"CONNECT before the certificate is known", Limits{}, arrivalCauses},
 		{"SUBSCRIBE and PUBLISH", Limits{}, sessionCauses},
+		{"", Limits{Subscriptions: 1}, fullCauses},
 		{"Provisioning", Limits{}, provisioningCauses},
 		{"Waits", Limits{KeepAlive: time.Second, Queue: 300 << 10}, waitCauses},
 		{"HTTPS and WebSocket", Limits{Handshake: 2 * time.Second}, httpsSilent},

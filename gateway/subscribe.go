@@ -186,7 +186,7 @@ func (s *session) add(sub *subscription) (old *subscription, why string, err err
 	if s.lasting != nil {
 		sub.s, sub.l = nil, s.lasting
 	}
-	return s.filters().add(s.g, s.tenant, sub)
+	return s.filters().add(s.g, s.tenant, sub, s.g.Limits.Subscriptions)
 }
 
 func (s *session) unsubscribe(p *mqtt.Unsubscribe) string {
