@@ -98,8 +98,8 @@ type Config struct {
 	// Wanted says whether the Listener cares for a lifecycle event; nil: for
 	// none.
 	Wanted func(t arn.Tenant, topic string) bool
-	// Paced says whether AWS's rate quotas hold for an account, at CONNECT; nil:
-	// for none.
+	// Paced says whether AWS's rate quotas hold for an account: at CONNECT, and
+	// for what is no connection's; nil: for none. It does not wait.
 	Paced     func(t arn.Tenant) bool
 	Names     Names
 	Provision Provisioner

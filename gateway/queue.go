@@ -113,7 +113,7 @@ func (q *queue) measure() error {
 	return nil
 }
 
-// reserve makes room for a message, if there is any.
+// reserve makes room for a message, if there is any and no rate quota is used up.
 func (q *queue) reserve(size int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,10 +123,23 @@ func (q *queue) reserve(size int64) bool {
 	case q.count >= q.maxCount, q.bytes+size > q.maxBytes:
 		q.g.Metrics.Dropped("stored queue full")
 		return false
+	case q.overQuota():
+		q.g.Metrics.Dropped("rate quota")
+		return false
 	}
 	q.count++
 	q.bytes += size
 	return true
+}
+
+// overQuota says whether nobody is there who could take a message, and the
+// account has used up what may be stored in a second; mu is held.
+func (q *queue) overQuota() bool {
+	t := q.of.Tenant
+	if q.g.Paced == nil || !q.g.Paced(t) || len(q.takers()) > 0 {
+		return false
+	}
+	return !q.g.paces.account(t).store(q.g.Now())
 }
 
 // release gives the room of a message back.

@@ -21,6 +21,7 @@ const (
 	subscriptionsPerAccount = 3000    // a second
 	retainedPerAccount      = 500     // a second
 	retainedPerTopic        = 1       // a second
+	queuedPerAccount        = 500     // a second, stored for who is away
 )
 
 // timesInVain is how many times its quota a connection may publish, in vain,
@@ -51,10 +52,10 @@ func (p *paces) account(t arn.Tenant) *accountPace {
 type accountPace struct {
 	account string
 
-	mu                            sync.Mutex // guards everything below
-	connects, in, out, subs, kept bucket
-	clients, topics               secondly
-	connections                   int
+	mu                                    sync.Mutex // guards everything below; no other lock is taken under it
+	connects, in, out, subs, kept, queued bucket
+	clients, topics                       secondly
+	connections                           int
 }
 
 // A pace is what one connection has used up.
@@ -137,6 +138,14 @@ func (a *accountPace) publish(p *mqtt.Publish, now time.Time) (refused string) {
 		return fmt.Sprintf("Topic %s got a retained message less than a second ago; AWS's quota is %d a second and topic (profile aws). The message is dropped.", quoted(p.Topic), retainedPerTopic)
 	}
 	return ""
+}
+
+// store counts a message for a session or a group of which nobody is there, and
+// says whether it may be stored.
+func (a *accountPace) store(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.queued.take(now, queuedPerAccount)
 }
 
 // deliver counts a message to the device, and says whether it may be sent.

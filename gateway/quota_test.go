@@ -160,6 +160,90 @@ func TestOneRetainedMessageASecondAndTopic(t *testing.T) {
 	}
 }
 
+// inBothPaced is inBoth where the profile aws holds.
+func inBothPaced(t *testing.T, f func(t *testing.T, x *scene, v mqtt.Version)) {
+	for _, v := range bothVersions {
+		t.Run(v.String(), func(t *testing.T) {
+			x := newPaced(t)
+			x.within(t)
+			f(t, x, v)
+		})
+	}
+}
+
+// storable leaves the account so many messages that may be stored for who is
+// away.
+func (x *scene) storable(n int) {
+	a := x.gateway.paces.account(arn.Default)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.queued = bucket{left: float64(n), at: x.now()}
+}
+
+func TestFiveHundredMessagesASecondAreStored(t *testing.T) {
+	t.Run("for sessions that are away, in each of which a message counts", func(t *testing.T) {
+		inBothPaced(t, func(t *testing.T, x *scene, v mqtt.Version) {
+			from := x.connected(x.cert, mqtt.V5)
+			here, _ := x.opens(x.cert, "here", v, lasts)
+			here.listens("t")
+			for _, name := range []string{"a", "b"} {
+				d, _ := x.opens(x.cert, name, v, lasts)
+				d.listens("t")
+				d.leaves()
+			}
+			x.storable(5)
+			from.publishes("t", "1", "2", "3", "4")
+			equal(t, "who is there", here.receives(4), []string{"1", "2", "3", "4"})
+			if !here.alive() { // the PUBACKs were read
+				t.Fatal("the connection ended")
+			}
+			if n := x.queued(); n != 5 {
+				t.Errorf("%d messages wait", n)
+			}
+			x.advance(time.Second)
+			from.publishes("t", "end")
+			third := 0
+			for _, name := range []string{"a", "b"} {
+				d, _ := x.opens(x.cert, name, v, lasts)
+				got := d.hears()
+				if len(got) > 2 {
+					third++
+				}
+				equal(t, name, got, []string{"1", "2", "3"}[:len(got)])
+			}
+			if third != 1 {
+				t.Errorf("the fifth place went to %d sessions", third)
+			}
+		})
+	})
+	t.Run("for a group of which nobody is there", func(t *testing.T) {
+		inBothPaced(t, func(t *testing.T, x *scene, v mqtt.Version) {
+			from := x.connected(x.cert, mqtt.V5)
+			d, _ := x.opens(x.cert, "d", v, lasts)
+			d.listens(shared)
+			d.leaves()
+			x.storable(2)
+			from.publishes("jobs/1", "1", "2", "dropped")
+			guest := x.connected(x.cert, v)
+			guest.listens(shared, "jobs/end")
+			equal(t, "what was stored", guest.receives(2), []string{"1", "2"})
+			from.publishes("jobs/1", "3", "4")
+			equal(t, "what comes while somebody is there", guest.receives(2), []string{"3", "4"})
+		})
+	})
+	t.Run("without the profile as many as there are", func(t *testing.T) {
+		x := newPaced(t)
+		x.gateway.Paced = nil
+		d, _ := x.opens(x.cert, "d", mqtt.V5, lasts)
+		d.listens("t")
+		d.leaves()
+		x.storable(0)
+		x.connected(x.cert, mqtt.V5).publishes("t", "1", "2", "end")
+		d, _ = x.opens(x.cert, "d", mqtt.V5, lasts)
+		equal(t, "the session", d.hears(), []string{"1", "2"})
+	})
+}
+
 // What is beyond the throughput of a connection is late, and not lost. The
 // clock stands still, so nothing is earned while the server waits.
 func TestThroughputIsDelayed(t *testing.T) {
@@ -196,6 +280,12 @@ func TestAnAccountsQuotas(t *testing.T) {
 	beyond("PUBLISH", publishesPerAccount, func(int) string { return a.publish(&mqtt.Publish{Topic: "t"}, now) })
 	beyond("retained message", retainedPerAccount, func(i int) string { return a.publish(&mqtt.Publish{Topic: fmt.Sprint(i), Retain: true}, now) })
 	beyond("subscription", subscriptionsPerAccount, func(int) string { return a.subscribe(now) })
+	beyond("stored message", queuedPerAccount, func(int) string {
+		if a.store(now) {
+			return ""
+		}
+		return fmt.Sprint(queuedPerAccount)
+	})
 	beyond("delivery", publishesPerAccount, func(i int) string {
 		if p := (&pace{account: a}); p.deliver(now) {
 			return ""
