@@ -191,7 +191,7 @@ func (gr *group) takers() (out []taker) {
 	defer gr.mu.Unlock()
 	for _, sub := range gr.members {
 		if c := sub.live(); c != nil {
-			out = append(out, taker{c, sub.qos, sub.retain.asPublished})
+			out = append(out, taker{c, sub.qos, sub.retain.asPublished, c.pace.sharedDrip()})
 		}
 	}
 	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })

@@ -128,6 +128,7 @@ var specified = []struct {
 		"3.6 outbound QoS 1 retry window",
 		"3.6 persistent session",
 		"3.6 queue",
+		"3.6 queue drain on reconnect",
 		"3.6 queued-message ingest",
 		"3.6 retained messages",
 		"3.6 share names",

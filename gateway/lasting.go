@@ -100,7 +100,7 @@ func (g *Gateway) newLasting(r sessions.Session) *lasting {
 	l.maxCount, l.maxBytes = int64(g.Limits.Stored), int64(g.Limits.StoredBytes)
 	l.takers = func() []taker {
 		if c := l.conn.Load(); c != nil {
-			return []taker{{c, 1, true}}
+			return []taker{{c, 1, true, c.pace.ownDrip()}}
 		}
 		return nil
 	}
@@ -304,6 +304,9 @@ func (l *lasting) over(now time.Time) bool {
 // attach lets the connection have what waits; CONNACK was queued before. It is
 // still the client id's turn.
 func (l *lasting) attach(s *session) {
+	last := l.g.seq.Load()
+	s.pace.ownDrip().begin(last)
+	s.pace.sharedDrip().begin(last)
 	l.conn.Store(s)
 	l.poke()
 	for _, q := range l.subs.queues() {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +48,7 @@ type queue struct {
 	more      bool  // messages may wait in the store
 	news      int   // counts what the reader should know of: messages left for it, room made
 	reading   bool
+	alarmed   bool // a timer will start the reader
 
 	// What was stored up to doubt, when this process began, may have been sent
 	// by one that died.
@@ -61,6 +61,7 @@ type taker struct {
 	s           *session
 	qos         byte
 	asPublished bool
+	drip        *drip // nil: nothing holds back what waited
 }
 
 // A flight is a message that was handed out, from then until it is deleted.
@@ -232,6 +233,10 @@ func (q *queue) hand(m *stored, t taker) handing {
 		return busy
 	}
 	now := q.g.Now()
+	if t.drip.due(m.seq, now) == 0 {
+		q.later()
+		return busy
+	}
 	p := t.s.outgoing(m.p, m.expires, now)
 	p.QoS, p.Retain = min(1, t.qos), p.Retain && t.asPublished
 	p.Dup = !m.sent.IsZero() && t.qos > 0 && (f == nil || f.last == t.s.clientID) // another member of a group has it for the first time
@@ -246,6 +251,7 @@ func (q *queue) hand(m *stored, t taker) handing {
 		return r
 	}
 	q.g.Metrics.Message("out", 1)
+	t.drip.went(m.seq)
 	f.to, f.last = t.s, t.s.clientID
 	q.out[m.seq] = f
 	if p.QoS == 0 || p.PacketID == 0 { // nobody will acknowledge it
@@ -374,7 +380,11 @@ func (q *queue) read() {
 func (q *queue) page() bool {
 	q.mu.Lock()
 	q.tidy()
-	if q.gone || !q.more || !slices.ContainsFunc(q.takers(), func(t taker) bool { return t.s.roomy() }) {
+	n := 0
+	if !q.gone && q.more {
+		n = q.wanted()
+	}
+	if n == 0 {
 		q.reading = false
 		q.mu.Unlock()
 		return false
@@ -383,7 +393,7 @@ func (q *queue) page() bool {
 	q.mu.Unlock()
 	var ms []sessions.Message
 	err := q.g.DB.View(q.g.ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		ms, err = tx.Queue(ctx, q.of, at, pageLength)
+		ms, err = tx.Queue(ctx, q.of, at, n)
 		return err
 	})
 	if err != nil {
@@ -403,7 +413,7 @@ func (q *queue) page() bool {
 			return true // something came below
 		}
 	}
-	if len(ms) < pageLength {
+	if len(ms) < n {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if q.news == news {

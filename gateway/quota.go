@@ -65,6 +65,7 @@ type pace struct {
 	in, vain, inBytes bucket // run's
 	overdone          bool   // run's: the connection was cut
 	outBytes          bucket // the writer's
+	own, shared       drip   // what waited in the session's queue, and in those of its groups
 
 	mu  sync.Mutex
 	out bucket
@@ -197,7 +198,7 @@ func (s *session) overConnect() (refused string) {
 	if why := account.connect(s.clientID, s.g.Now()); why != "" {
 		return why
 	}
-	s.pace = &pace{account: account}
+	s.pace = &pace{account: account, own: drip{rate: drainPerSession}, shared: drip{rate: drainPerMember}}
 	return ""
 }
 

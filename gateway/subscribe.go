@@ -142,6 +142,9 @@ func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mq
 			return s.badFilter(mqtt.QuotaExceeded, why, false)
 		}
 	}
+	if sub.group != "" {
+		s.pace.sharedDrip().begin(s.g.seq.Load()) // before it may take anything
+	}
 	old, why, err := s.add(sub)
 	switch {
 	case err != nil:
