@@ -35,6 +35,10 @@ type Context struct {
 	// iot:Connect alone.
 	ConnectAttributes []string
 	LastWillTopic     string
+
+	// Topic is that of the direct message that a request brings; empty: it
+	// brings none.
+	Topic string
 }
 
 // A Thing is what policies may ask of a connection's thing.

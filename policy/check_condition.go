@@ -11,13 +11,14 @@ func (c *checker) condition(x *condition) {
 		c.add(Finding{Severity: s, Where: x.where, Text: fmt.Sprintf(format, args...)})
 	}
 	_, known := parseVariable(x.clause.key)
+	only := x.key.action()
 	switch {
 	case !known:
 		add(Doubtful, "There is no condition key %s: it never has a value.", x.clause.key)
 	case x.key.of == nowhere:
 		add(Hint, "%s never has a value here.", x.clause.key)
-	case x.key.perConnect() && c.s.known&^(1<<actConnect) != 0:
-		add(Doubtful, "%s has a value for iot:Connect alone; the statement names other actions too. Give iot:Connect a statement of its own.", x.clause.key)
+	case only != unknownAction && c.s.known&^(1<<only) != 0:
+		add(Doubtful, "%s has a value for %[2]s alone; the statement names other actions too. Give %[2]s a statement of its own.", x.clause.key, knownActions[only].fullName())
 	case !x.key.many() && x.quant == forAll && !c.s.deny:
 		add(Doubtful, "%s holds one value, and ForAllValues: is also true when it has none. Write %s.", x.clause.key, strings.TrimPrefix(x.clause.operator, "ForAllValues:"))
 	}

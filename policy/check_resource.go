@@ -95,7 +95,7 @@ func (c *checker) variablesIn(text, where, resource string) {
 		}
 		if _, known := parseVariable(p.variable.name); !known {
 			add(Broken, "There is no variable ${%s}: it never has a value, and what contains it matches nothing.", p.variable.name)
-		} else if p.variable.many() || p.variable.perConnect() || p.variable.of == nowhere {
+		} else if p.variable.keyOnly() || p.variable.of == nowhere {
 			add(Broken, "${%s} can only be a condition's key: as a variable it has no value, and what contains it matches nothing.", p.variable.name)
 		}
 	}

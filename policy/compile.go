@@ -91,15 +91,18 @@ var knownActions = [...]action{
 	16:           {"GetPendingJobExecutions", "thing", true},
 	17:           {"UpdateJobExecution", "thing", true},
 	18:           {"StartNextPendingJobExecution", "thing", true},
+	actDirect:    {"SendDirectMessage", "client", false},
 }
 
-// Indexes of the actions that every message asks for.
+// Indexes of the actions that every message asks for, and of those that have
+// condition keys of their own.
 const (
 	actConnect = iota
 	actPublish
 	actReceive
 	actSubscribe
 	actRetain
+	actDirect     = 19
 	unknownAction = -1
 )
 

@@ -80,7 +80,8 @@ func (b *Bound) decided(s *boundStatement, missing []string) Decision {
 	}
 }
 
-// ClientARN is the resource that iot:Connect is judged on.
+// ClientARN is the resource that iot:Connect and iot:SendDirectMessage are
+// judged on.
 func ClientARN(t arn.Tenant, clientID string) string { return t.Resource("client", clientID) }
 
 // TopicARN is the resource that iot:Publish, iot:RetainPublish and iot:Receive

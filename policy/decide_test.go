@@ -179,6 +179,41 @@ func TestConnectAttributesCountForConnectAlone(t *testing.T) {
 	}
 }
 
+func TestTheTopicOfADirectMessage(t *testing.T) {
+	https := Context{Tenant: testTenant}
+	direct := https
+	direct.Topic = "commands/reboot"
+	for condition, want := range map[string]bool{
+		`"StringEquals":{"iot:Topic":["commands/reboot","commands/update"]}`: true,
+		`"StringEquals":{"IOT:topic":"commands/reboot"}`:                     true,
+		`"StringLike":{"iot:Topic":"commands/*"}`:                            true,
+		`"StringEquals":{"iot:Topic":"commands/*"}`:                          false,
+		`"StringLike":{"iot:Topic":"other/*"}`:                               false,
+		`"StringNotLike":{"iot:Topic":"other/*"}`:                            true,
+		`"Null":{"iot:Topic":"true"}`:                                        false,
+	} {
+		doc := one(`{"Effect":"Allow","Action":"iot:SendDirectMessage","Resource":"arn:aws:iot:*:*:client/pump","Condition":{` + condition + `}}`)
+		b := bindAll(t, direct, doc)
+		if got := b.Decide("iot:SendDirectMessage", home+"client/pump").Allowed; got != want {
+			t.Errorf("%s: got %v", condition, got)
+		}
+		if b.Decide("iot:SendDirectMessage", home+"client/lamp").Allowed {
+			t.Errorf("%s: another client is allowed too", condition)
+		}
+	}
+	publish := bindAll(t, https, one(`{"Effect":"Allow","Action":"iot:Publish","Resource":"*","Condition":{"StringLike":{"iot:Topic":"*"}}}`))
+	d := publish.Decide("iot:Publish", home+"topic/a")
+	if d.Allowed {
+		t.Error("a publication has the topic of a direct message")
+	}
+	if got := d.Sentence("iot:Publish", home+"topic/a"); !strings.Contains(got, "a direct message has one, and nothing else") {
+		t.Errorf("the sentence is %s", got)
+	}
+	if bindAll(t, direct, one(`{"Effect":"Allow","Action":"iot:SendDirectMessage","Resource":"arn:aws:iot:*:*:client/${iot:Topic}"}`)).Decide("iot:SendDirectMessage", home+"client/commands/reboot").Allowed {
+		t.Error("the topic replaces a variable")
+	}
+}
+
 // TestVariables is policies.md, sections 2 to 2.3: %s is allowed only if the
 // variable resolves as it should.
 func TestVariables(t *testing.T) {

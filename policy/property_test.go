@@ -78,7 +78,7 @@ func agree(t *rapid.T) {
 
 var (
 	requestActions = []string{"iot:Connect", "iot:Publish", "iot:Publish", "iot:Subscribe", "iot:Receive", "iot:RetainPublish",
-		"IOT:publish", "iot:GetThingShadow", "iotjobsdata:UpdateJobExecution", "iot:UpdateJobExecution", "iot:Unheard", "greengrass:Discover"}
+		"IOT:publish", "iot:GetThingShadow", "iot:SendDirectMessage", "iotjobsdata:UpdateJobExecution", "iot:UpdateJobExecution", "iot:Unheard", "greengrass:Discover"}
 	docActions = []string{"iot:Connect", "iot:Publish", "iot:Subscribe", "iot:Receive", "iot:*", "*", "iot:*Publish", "IoT:publish",
 		"iot:Get*", "iot:UpdateJobExecution", "iotjobsdata:*", "iot:Recei?e", "greengrass:*", "iot:Unheard"}
 	heads = []string{"arn:aws:iot:us-east-1:111122223333:", "arn:aws:iot:us-east-1:111122223333:", "arn:aws:iot:*:*:",
@@ -88,14 +88,14 @@ var (
 		"${iot:ClientId}", "${IOT:clientid}", "${iot:Connection.Thing.ThingName}", "${iot:Connection.Thing.Attributes[k]}",
 		"${iot:Connection.Thing.Attributes[K]}", "${iot:Certificate.Subject.CommonName}", "${iot:Certificate.Subject.Organization.1}",
 		"${iot:Certificate.Subject.Organization.List}", "${iot:CertificateId}", "${aws:SourceIp}", "${nobody:knows}", "${iot:Certificate.SerialNumber}",
-		"${iot:Certificate.Subject.AlternativeName.DNSName}", "${iot:LastWillTopic}", "${iot:Connection.Thing.IsAttached}"}
+		"${iot:Certificate.Subject.AlternativeName.DNSName}", "${iot:LastWillTopic}", "${iot:Topic}", "${iot:Connection.Thing.IsAttached}"}
 	requestPieces = []string{"a", "b", "/", "*", "?", "é", "+", "#", ":", "$aws", "ab", "t1", "c*", "cn", ":topic/", "${iot:ClientId}"}
 	condOps       = []string{"StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase",
 		"StringNotEqualsIgnoreCase", "StringLikeIgnoreCase", "StringNotLikeIgnoreCase", "ArnLike", "ArnNotEquals", "Bool",
 		"IpAddress", "NotIpAddress", "NumericLessThan", "NumericNotEquals", "NumericGreaterThanEquals", "DateLessThan", "DateEquals"}
 	condKeys = []string{"iot:ClientId", "IOT:CLIENTID", "aws:SourceIp", "iot:Connection.Thing.ThingName", "iot:Connection.Thing.Attributes[k]",
 		"iot:Connection.Thing.Attributes[n]", "iot:Connection.Thing.Attributes[d]", "iot:Connection.Thing.IsAttached",
-		"iot:ConnectAttributes", "iot:LastWillTopic", "iot:Certificate.Subject.Organization", "iot:Certificate.Subject.Organization.List",
+		"iot:ConnectAttributes", "iot:LastWillTopic", "iot:Topic", "iot:Certificate.Subject.Organization", "iot:Certificate.Subject.Organization.List",
 		"iot:Certificate.Subject.Organization.1", "iot:Certificate.AvailableKeys", "aws:SourceVpc", "nobody:knows"}
 	condValues = []string{"a", "A", "c1", "C*", "*", "?1", "true", "false", "PersistentConnect", "LastWill", "10.0.0.0/8", "10.1.2.3", "::1/128", "nonsense",
 		"5", "7.5", "2024-05-01T00:00:00Z", "Acme", "ac*", "arn:aws:iot:us-east-1:111122223333:topic/will/*", "arn:*:iot:*:*:topic/${iot:ClientId}",
@@ -176,7 +176,10 @@ func connection(t *rapid.T) (Context, facts) {
 	}
 	c.ConnectAttributes = rapid.SampledFrom([][]string{nil, {"PersistentConnect"}, {"LastWill"}, {"PersistentConnect", "LastWill"}}).Draw(t, "attributes")
 	f.sets["iot:connectattributes"] = c.ConnectAttributes
-	// The oracle substitutes from values, in which these two must not be seen.
+	if c.Topic = rapid.SampledFrom([]string{"", "a", "c1"}).Draw(t, "topic"); c.Topic != "" {
+		f.sets["iot:topic"] = []string{c.Topic}
+	}
+	// The oracle substitutes from values, in which these three must not be seen.
 	f.sets["iot:lastwilltopic"] = f.values["iot:lastwilltopic"]
 	delete(f.values, "iot:lastwilltopic")
 	connectThing(t, &c, f)

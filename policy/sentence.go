@@ -203,6 +203,8 @@ func (b *Bound) whyMissing(name string) string {
 		return "the certificate has no such value, or one that holds any of * $ + ? #"
 	case v.of == clientID:
 		return "HTTPS has no client id"
+	case v.of == directTopic:
+		return "a direct message has one, and nothing else"
 	}
 	return "it has no value for this connection"
 }

@@ -52,6 +52,8 @@ func (v *values) all(x *variable) []string {
 		return v.c.ConnectAttributes
 	case lastWillTopic:
 		return some(TopicARN(v.c.Tenant, v.c.LastWillTopic), v.c.LastWillTopic != "")
+	case directTopic:
+		return some(v.c.Topic, true)
 	case thingName, thingType, thingAttribute, thingAttached:
 		return v.ofThing(x)
 	}

@@ -38,6 +38,7 @@ const (
 	certAltName
 	connectAttributes
 	lastWillTopic
+	directTopic
 )
 
 var plainNames = map[string]source{
@@ -51,6 +52,7 @@ var plainNames = map[string]source{
 	"iot:certificate.availablekeys":      certKeys,
 	"iot:connectattributes":              connectAttributes,
 	"iot:lastwilltopic":                  lastWillTopic,
+	"iot:topic":                          directTopic,
 	"aws:sourcevpc":                      nowhere,
 	"aws:sourcevpce":                     nowhere,
 	"aws:vpcsourceip":                    nowhere,
@@ -121,6 +123,20 @@ func (v *variable) many() bool {
 // (policies.md, section 3).
 func (v *variable) perConnect() bool {
 	return v.of == connectAttributes || v.of == lastWillTopic
+}
+
+// keyOnly says whether the name is a condition key and no variable.
+func (v *variable) keyOnly() bool { return v.many() || v.perConnect() || v.of == directTopic }
+
+// action is the one for which alone the key has a value, or unknownAction.
+func (v *variable) action() int {
+	switch {
+	case v.perConnect():
+		return actConnect
+	case v.of == directTopic:
+		return actDirect
+	}
+	return unknownAction
 }
 
 // A template is a pattern before it is bound to a connection.
@@ -264,7 +280,7 @@ const maxSubstituted = 1024
 // (policies.md, section 2.3). What it gives is compared literally, whatever it
 // holds.
 func (v *values) substitute(x *variable) (string, bool) {
-	if v == nil || x.many() || x.perConnect() {
+	if v == nil || x.keyOnly() {
 		return "", false
 	}
 	text, ok := v.one(x)
