@@ -64,5 +64,8 @@ func (g *Gateway) publishable(p *mqtt.Publish) error {
 	if _, why := badProperties(&p.Properties); why != "" {
 		return fault.New(fault.InvalidRequest, "%s", why)
 	}
+	if _, err := mqtt.Append(nil, &mqtt.Publish{Topic: p.Topic, Properties: p.Properties}, mqtt.V5); err != nil { // a text that MQTT cannot carry
+		return fault.Wrap(fault.InvalidRequest, err, "The message has a property that MQTT cannot carry. %s", err.Error())
+	}
 	return nil
 }

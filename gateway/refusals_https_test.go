@@ -98,6 +98,7 @@ var httpsCauses = []cause{
 	{"an unknown payload format", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-payload-format-indicator: JSON")},
 	{"a payload of 128 KB and a byte", once, asks(withDevice, "POST", "/topics/a", strings.Repeat("x", 131_073))},
 	{"a compressed payload", once, asks(withDevice, "POST", "/topics/a", "x", "Content-Encoding: gzip")},
+	{"a content type that is no text", once, asks(withDevice, "POST", "/topics/a?contentType=%00", "{}")},
 
 	{"a WebSocket without a signature", once, asks(nobody, "GET", "/mqtt", "", handshakeHeaders()...)},
 	{"a WebSocket with a certificate alone", once, asks(withDevice, "GET", "/mqtt", "", handshakeHeaders()...)},

@@ -125,6 +125,7 @@ func TestErrorsOfTheDataPlane(t *testing.T) {
 		{"POST", "/topics/%24aws%2Fevents%2Fx", "", "x", 400, "InvalidRequestException", "reserved"},
 		{"POST", "/topics/%24aws%2Fthings%2Ft%2Fshadow%2Fupdate", "", "x", 400, "InvalidRequestException", "reserved"},
 		{"POST", "/topics/b", "retain=true", "x", 429, "ThrottlingException", "retains messages on 1 topics"},
+		{"POST", "/topics/a", "contentType=%00", "x", 400, "InvalidRequestException", "U+0000"},
 		{"GET", "/retainedMessage/none", "", "", 404, "ResourceNotFoundException", `"none"`},
 		{"GET", "/retainedMessage", "maxResults=201", "", 400, "InvalidRequestException", "between 1 and 200"},
 		{"GET", "/retainedMessage", "nextToken=x", "", 400, "InvalidRequestException", "nextToken"},
