@@ -53,6 +53,7 @@ const (
 	UnknownOperation        // no such path
 	NotImplemented          // AWS has the operation, Slipway has it not yet
 	Unavailable             // try again later
+	Unconfirmed             // a device did not acknowledge in time what it was sent
 	numKinds
 )
 
@@ -99,6 +100,7 @@ var faces = [numKinds]Face{
 	UnknownOperation:   {404, 404, "UnknownOperationException", "ResourceNotFound", slog.LevelInfo},
 	NotImplemented:     {501, 500, "NotImplementedException", "NotImplemented", slog.LevelInfo},
 	Unavailable:        {503, 500, "ServiceUnavailableException", "ServiceUnavailable", slog.LevelError},
+	Unconfirmed:        {504, 500, "GatewayTimeoutException", "GatewayTimeout", slog.LevelInfo},
 }
 
 // Face gives how k looks from outside; an unknown kind looks Internal.

@@ -15,6 +15,8 @@ type outgoing struct {
 	expires time.Time // of one that is not stored; zero: never
 	group   *group    // that has no queue: another member gets the message, should this one leave
 	again   *mqtt.Publish
+
+	acked chan struct{} // closed when it is acknowledged; nil: its sender does not wait
 }
 
 // A postponed is a QoS 1 message for which the window has no room.
@@ -164,6 +166,9 @@ func (s *session) acknowledged(id uint16) {
 	s.settleQueue(worst)
 	if of.q != nil {
 		of.q.acknowledged(of.seq, s)
+	}
+	if of.acked != nil {
+		close(of.acked)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/certs"
+	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/mqtt"
 )
 
@@ -62,6 +63,12 @@ func (x *scene) comings(revoked tls.Certificate, v mqtt.Version) {
 	x.setStatus(id, certs.Revoked)
 	cut.end()
 	cut.tcp.Close()
+	waited := x.name() // for its acknowledgement, in vain
+	deaf := x.online(x.cert, waited, v)
+	end := x.sent(x.t.Context(), direct(waited, 1, "a"))
+	await[*mqtt.Publish](deaf)
+	deaf.tcp.Close()
+	wantFault(x.t, <-end, fault.Unconfirmed, waited)
 	asks := x.connected(x.claim, v)
 	asks.send(publish(csrJSON, csrFile(x.t, "p256.pem")))
 	asks.tcp.Close()

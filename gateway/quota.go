@@ -22,6 +22,7 @@ const (
 	retainedPerAccount      = 500     // a second
 	retainedPerTopic        = 1       // a second
 	queuedPerAccount        = 500     // a second, stored for who is away
+	directsPerAccount       = 20_000  // a second
 )
 
 // timesInVain is how many times its quota a connection may publish, in vain,
@@ -54,6 +55,7 @@ type accountPace struct {
 
 	mu                                    sync.Mutex // guards everything below; no other lock is taken under it
 	connects, in, out, subs, kept, queued bucket
+	directs                               bucket
 	clients, topics                       secondly
 	connections                           int
 }
@@ -125,6 +127,16 @@ func (a *accountPace) subscribe(now time.Time) (refused string) {
 		return ""
 	}
 	return fmt.Sprintf("Account %s is granted %d subscriptions a second, AWS's quota (profile aws), and has used them. Subscribe again later.", a.account, subscriptionsPerAccount)
+}
+
+// direct counts a direct message.
+func (a *accountPace) direct(now time.Time) (refused string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.directs.take(now, directsPerAccount) {
+		return ""
+	}
+	return fmt.Sprintf("Account %s is granted %d direct messages a second, AWS's quota (profile aws), and has used them; the message is dropped.", a.account, directsPerAccount)
 }
 
 func (a *accountPace) publish(p *mqtt.Publish, now time.Time) (refused string) {

@@ -286,6 +286,7 @@ func TestAnAccountsQuotas(t *testing.T) {
 		}
 		return fmt.Sprint(queuedPerAccount)
 	})
+	beyond("direct message", directsPerAccount, func(int) string { return a.direct(now) })
 	beyond("delivery", publishesPerAccount, func(i int) string {
 		if p := (&pace{account: a}); p.deliver(now) {
 			return ""

@@ -50,6 +50,15 @@ func narrow(x *scene) tls.Certificate {
 	return cert
 }
 
+// directed makes a cause of a direct message to a device that is made ready.
+func directed(query string, ready func(x *scene, name string)) func(*scene, mqtt.Version) (string, string) {
+	return func(x *scene, v mqtt.Version) (string, string) {
+		name := x.name()
+		ready(x, name)
+		return asks(withDevice, "POST", "/connections/"+name+"/messages?"+query, "{}")(x, v)
+	}
+}
+
 // httpsSilent end when the time for a handshake is over.
 var httpsSilent = []cause{
 	{"MQTT without ALPN on the ALPN port", once, func(x *scene, v mqtt.Version) (string, string) {
@@ -98,7 +107,33 @@ var httpsCauses = []cause{
 	{"an unknown payload format", once, asks(withDevice, "POST", "/topics/a", "{}", "x-amz-mqtt5-payload-format-indicator: JSON")},
 	{"a payload of 128 KB and a byte", once, asks(withDevice, "POST", "/topics/a", strings.Repeat("x", 131_073))},
 	{"a compressed payload", once, asks(withDevice, "POST", "/topics/a", "x", "Content-Encoding: gzip")},
+
 	{"a content type that is no text", once, asks(withDevice, "POST", "/topics/a?contentType=%00", "{}")},
+
+	{"a direct message that no statement allows", once, asks(narrow, "POST", "/connections/lock-1/messages?topic=a", "{}")},
+	{"a direct message to nobody", once, asks(withDevice, "POST", "/connections/nobody/messages?topic=a", "{}")},
+	{"a direct message to a device that is away", once, directed("topic=a", func(x *scene, name string) { x.online(x.cert, name, mqtt.V5, lasts).leaves() })},
+	{"a direct message that its receiver may not receive", once, directed("topic=a", func(x *scene, name string) { x.online(under(onlyConnect)(x), name, mqtt.V5) })},
+	{"a direct message that is not confirmed", once, directed("topic=a&confirmation=true&timeout=1", func(x *scene, name string) { x.online(x.cert, name, mqtt.V5) })},
+	{"a direct message to a device that has enough to acknowledge", once, directed("topic=a&confirmation=true", func(x *scene, name string) {
+		d := x.online(x.cert, name, mqtt.V5, func(p *mqtt.Connect) { p.Properties.ReceiveMaximum = mqtt.Some(uint16(1)) })
+		d.listen(name)
+		x.connected(x.cert, mqtt.V5).says(name, nil)
+	})},
+	{"a direct message larger than the device takes", once, directed("topic="+strings.Repeat("t", 256)+"&contentType="+strings.Repeat("c", 256), func(x *scene, name string) {
+		x.online(x.cert, name, mqtt.V5, func(p *mqtt.Connect) { p.Properties.MaximumPacketSize = mqtt.Some(uint32(minClientPacket)) })
+	})},
+	{"a direct message without a topic", once, asks(withDevice, "POST", "/connections/lock-1/messages", "{}")},
+	{"a direct message on a reserved topic", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=%24aws%2Frules%2Fr%2Ft", "{}")},
+	{"a direct message on a topic with wildcards", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=a%2F%23", "{}")},
+	{"a direct message on a topic of 8 slashes", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=1/2/3/4/5/6/7/8/9", "{}")},
+	{"a direct message to a client id that begins with $", once, asks(withDevice, "POST", "/connections/%24GEN%2Fx/messages?topic=a", "{}")},
+	{"a direct message to a client id of 129 bytes", once, asks(withDevice, "POST", "/connections/"+strings.Repeat("c", 129)+"/messages?topic=a", "{}")},
+	{"a confirmation that is no word for it", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=a&confirmation=yes", "{}")},
+	{"a timeout of 16 seconds", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=a&confirmation=true&timeout=16", "{}")},
+	{"a direct message of 128 KB and a byte", once, asks(withDevice, "POST", "/connections/lock-1/messages?topic=a", strings.Repeat("x", 131_073))},
+	{"a direct message by another method", once, asks(withDevice, "PUT", "/connections/lock-1/messages?topic=a", "{}")},
+	{"a direct message without certificate or signature", once, asks(nobody, "POST", "/connections/lock-1/messages?topic=a", "{}")},
 
 	{"a WebSocket without a signature", once, asks(nobody, "GET", "/mqtt", "", handshakeHeaders()...)},
 	{"a WebSocket with a certificate alone", once, asks(withDevice, "GET", "/mqtt", "", handshakeHeaders()...)},

@@ -57,6 +57,19 @@ var quotaCauses = []cause{
 		a.mu.Unlock()
 		return sends(publish("t", nil))(x, v)
 	})},
+	{"more than 100 messages to a device in a second, by direct messages", once, paced(directed("topic=a", func(x *scene, name string) {
+		x.online(x.cert, name, mqtt.V5)
+		for range publishesPerConnection {
+			must(x.t, x.gateway.SendDirect(x.t.Context(), arn.Default, direct(name, 0, "")))
+		}
+	}))},
+	{"more direct messages of an account than 20,000 in a second", once, paced(func(x *scene, v mqtt.Version) (string, string) {
+		a := x.gateway.paces.account(arn.Default)
+		a.mu.Lock()
+		a.directs = bucket{at: x.now()}
+		a.mu.Unlock()
+		return asks(withDevice, "POST", "/connections/lock-1/messages?topic=a", "{}")(x, v)
+	})},
 	{"more subscriptions of an account than 3,000 in a second", 0, paced(func(x *scene, v mqtt.Version) (string, string) {
 		a := x.gateway.paces.account(arn.Default)
 		a.mu.Lock()

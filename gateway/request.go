@@ -17,14 +17,19 @@ import (
 // the query holds besides is not looked at.
 func ParsePublish(topic string, query url.Values, header http.Header, payload []byte) (*mqtt.Publish, error) {
 	p := &mqtt.Publish{Topic: topic, Payload: payload}
-	for _, read := range []func(*mqtt.Publish, url.Values, http.Header) error{
-		readDelivery, readTexts, readExpiry, readFormat, readCorrelation, readUser,
-	} {
-		if err := read(p, query, header); err != nil {
-			return nil, err
-		}
+	if err := readParts(p, query, header, readDelivery, readTexts, readExpiry, readFormat, readCorrelation, readUser); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+func readParts(p *mqtt.Publish, query url.Values, header http.Header, parts ...func(*mqtt.Publish, url.Values, http.Header) error) error {
+	for _, read := range parts {
+		if err := read(p, query, header); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func readDelivery(p *mqtt.Publish, query url.Values, _ http.Header) error {

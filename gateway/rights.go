@@ -45,7 +45,7 @@ func (s *session) readRights(ctx context.Context, tx store.Tx, epoch uint64, att
 	r.bound = policy.Bind(set, policy.Context{
 		Tenant: s.tenant, ClientID: s.clientID, HasClientID: !s.https, SourceIP: s.from,
 		CertificateID: string(s.certID), Certificate: s.leaf, Thing: thing,
-		ConnectAttributes: attributes, LastWillTopic: will,
+		ConnectAttributes: attributes, LastWillTopic: will, Topic: s.topic,
 	})
 	return r, nil
 }

@@ -98,6 +98,7 @@ type session struct {
 	ident    string                 // in lifecycle events; empty until the first
 	number   *int                   // among its client id's connections; nil until an event needs it
 	https    bool                   // it is one request over HTTPS, without CONNECT
+	topic    string                 // … and of the direct message that it brings; empty: it brings none
 	passed   bool                   // CONNECT was accepted; fixed before CONNACK
 	arrived  bool                   // a thing came of CONNECT, accepted or not
 	cause    string                 // of a refused CONNECT: alike attempts are folded

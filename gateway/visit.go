@@ -95,7 +95,7 @@ func answerHTTPS(w http.ResponseWriter, status int, exception, message string) {
 // no rule is the server's own failure, and does not count against the address.
 func (s *session) refuseHTTPS(w http.ResponseWriter, cause string, err error) {
 	no := refusalOf(err)
-	if no.status >= http.StatusInternalServerError {
+	if no.status >= http.StatusInternalServerError && !fault.Is(err, fault.Unconfirmed) {
 		s.g.Log.ErrorContext(s.ctx, "https", slog.String("principal", s.name()), slog.Any("err", err))
 		s.rec.Fail("http", no.text)
 	} else {

@@ -16,8 +16,8 @@ import (
 	"github.com/slipway-iot/slipway/attempts"
 )
 
-// web serves the connections that speak HTTP: POST /topics/… and the WebSocket
-// at /mqtt are answered here, all else by Config.Web. It stands behind the same
+// web serves the connections that speak HTTP: POST /topics/…, direct messages
+// and the WebSocket at /mqtt are answered here, all else by Config.Web. It stands behind the same
 // door as MQTT, and its connections have done their handshake already.
 type web struct {
 	g      *Gateway
@@ -175,6 +175,7 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	v.asked = true
 	r.TLS = &v.state
 	path := r.URL.EscapedPath()
+	_, direct := clientOf(path)
 	if err := v.unfit(r, path); err != nil {
 		v.session(w.g, r).refuseHTTPS(rw, "domain", err)
 		return
@@ -184,6 +185,8 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.g.upgrade(rw, r, v)
 	case strings.HasPrefix(path, topicsPath) && !signedRequest(r):
 		w.g.publishHTTPS(rw, r, v)
+	case direct && !signedRequest(r):
+		w.g.directHTTPS(rw, r, v)
 	case w.g.Web != nil:
 		w.g.Web.ServeHTTP(rw, r)
 	default:
