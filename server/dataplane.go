@@ -29,7 +29,7 @@ func (s *Server) dataPlane() []extension {
 		{http.MethodGet, "/connections/{clientId}", "iot:GetConnection", s.getConnection},
 		{http.MethodDelete, "/connections/{clientId}", "iot:DeleteConnection", s.deleteConnection},
 		{http.MethodGet, "/connections/{clientId}/subscriptions", "iot:ListSubscriptions", s.listSubscriptions},
-		{http.MethodPost, "/connections/{clientId}/messages", "iot:SendDirectMessage", nil},
+		{http.MethodPost, "/connections/{clientId}/messages", "iot:SendDirectMessage", s.sendDirect},
 
 		{http.MethodGet, "/things/{thingName}/shadow", "iot:GetThingShadow", nil},
 		{http.MethodPost, "/things/{thingName}/shadow", "iot:UpdateThingShadow", nil},
@@ -193,6 +193,25 @@ func (s *Server) deleteConnection(ctx context.Context, c *control.Call) (any, er
 	}
 	return nil, s.trail.Acted(ctx, "connection", c.Path["clientId"], map[string]any{"connected": true},
 		map[string]any{"connected": false, "cleanSession": clean, "preventWillMessage": silent})
+}
+
+// sendDirect: POST /connections/{clientId}/messages?topic&confirmation&timeout.
+// The body is the payload. What was sent stands in the trail, confirmed or not.
+func (s *Server) sendDirect(ctx context.Context, c *control.Call) (any, error) {
+	d, err := gateway.ParseDirect(c.Path["clientId"], c.Query, c.Header, c.Body)
+	if err != nil {
+		return nil, err
+	}
+	err = s.gateway.SendDirect(ctx, c.Tenant, d)
+	if err != nil && !fault.Is(err, fault.Unconfirmed) {
+		return nil, err
+	}
+	asked := d.Message.QoS > 0
+	sent := map[string]any{"topic": d.Message.Topic, "confirmation": asked, "confirmed": asked && err == nil, "payloadSize": len(d.Message.Payload)}
+	if failed := s.trail.Acted(ctx, "connection", d.ClientID, nil, sent); failed != nil {
+		return nil, failed
+	}
+	return map[string]string{"message": "OK", "traceId": c.RequestID}, err
 }
 
 // flagOf reads a parameter that is true or false; one that is left out is false.

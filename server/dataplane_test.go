@@ -30,6 +30,13 @@ func publishes(c *api.Client, topic, query, payload string, header ...string) er
 	return c.Do(context.Background(), "POST", api.Path("topics", topic), values, h, []byte(payload), nil)
 }
 
+// sends calls the data plane's SendDirectMessage.
+func sends(c *api.Client, clientID, query, payload string) (answer struct{ Message, TraceID string }, err error) {
+	values, _ := url.ParseQuery(query)
+	err = c.Do(context.Background(), "POST", api.Path("connections", clientID, "messages"), values, nil, []byte(payload), &answer)
+	return answer, err
+}
+
 type retainedAnswer struct {
 	Topic, NextToken string
 	Payload          []byte
@@ -125,7 +132,6 @@ func TestErrorsOfTheDataPlane(t *testing.T) {
 		{"POST", "/topics/%24aws%2Fevents%2Fx", "", "x", 400, "InvalidRequestException", "reserved"},
 		{"POST", "/topics/%24aws%2Fthings%2Ft%2Fshadow%2Fupdate", "", "x", 400, "InvalidRequestException", "reserved"},
 		{"POST", "/topics/b", "retain=true", "x", 429, "ThrottlingException", "retains messages on 1 topics"},
-		{"POST", "/topics/a", "contentType=%00", "x", 400, "InvalidRequestException", "U+0000"},
 		{"GET", "/retainedMessage/none", "", "", 404, "ResourceNotFoundException", `"none"`},
 		{"GET", "/retainedMessage", "maxResults=201", "", 400, "InvalidRequestException", "between 1 and 200"},
 		{"GET", "/retainedMessage", "nextToken=x", "", 400, "InvalidRequestException", "nextToken"},
@@ -136,7 +142,16 @@ func TestErrorsOfTheDataPlane(t *testing.T) {
 		{"GET", "/things/t/shadow", "", "", 501, "NotImplementedException", "GetThingShadow"},
 		{"POST", "/things/t/shadow", "", "{}", 501, "NotImplementedException", "UpdateThingShadow"},
 		{"PUT", "/things/t/jobs/$next", "", "{}", 501, "NotImplementedException", "StartNextPendingJobExecution"},
-		{"POST", "/connections/none/messages", "", "x", 501, "NotImplementedException", "SendDirectMessage"},
+		{"POST", "/connections/none/messages", "topic=a", "x", 404, "ResourceNotFoundException", `"none"`},
+		{"POST", "/connections/none/messages", "", "x", 400, "InvalidRequestException", "topic is missing"},
+		{"POST", "/connections/none/messages", "topic=a%2F%2B", "x", 400, "InvalidRequestException", "contains a wildcard"},
+		{"POST", "/connections/none/messages", "topic=%24aws%2Frules%2Fr%2Ft", "x", 400, "InvalidRequestException", "reserved"},
+		{"POST", "/connections/none/messages", "topic=a&confirmation=1", "x", 400, "InvalidRequestException", "expected true or false"},
+		{"POST", "/connections/none/messages", "topic=a&confirmation=true&timeout=0", "x", 400, "InvalidRequestException", "between 1 and 15"},
+		{"POST", "/connections/none/messages", "topic=a&contentType=%FF", "x", 400, "InvalidRequestException", "UTF-8"},
+		{"POST", "/connections/none/messages", "topic=a", strings.Repeat("x", 131_073), 413, "RequestEntityTooLargeException", "131073 bytes; at most 131072"},
+		{"POST", "/connections/%24GEN%2Fx/messages", "topic=a", "x", 400, "InvalidRequestException", "does not begin with $"},
+		{"POST", "/topics/a", "contentType=%00", "x", 400, "InvalidRequestException", "U+0000"},
 	} {
 		t.Run(c.method+" "+arn.Clip(c.path, 60)+"?"+c.query, func(t *testing.T) {
 			values, _ := url.ParseQuery(c.query)
@@ -225,6 +240,53 @@ func TestConnectionsByTheDataPlane(t *testing.T) {
 	})
 }
 
+func TestDirectMessagesByTheDataPlane(t *testing.T) {
+	s := start(t, t.TempDir())
+	admin := s.admin()
+	d := s.watch("own/#")
+	a, err := sends(admin, "lamp-watcher", "topic=dt/lamp&contentType=text/plain", "on")
+	must(t, err)
+	if a.Message != "OK" || a.TraceID == "" {
+		t.Errorf("answered %+v", a)
+	}
+	m, err := d.Receive()
+	must(t, err)
+	if m.Topic != "dt/lamp" || string(m.Payload) != "on" || m.QoS != 0 || m.Properties.ContentType.Or("") != "text/plain" {
+		t.Errorf("got %+v", m)
+	}
+	_, err = sends(admin, "lamp-watcher", "topic=dt/lamp&confirmation=true&timeout=1", "unread") // nobody reads, and acknowledges
+	if wantRefusal(t, err, "GatewayTimeoutException", "did not acknowledge the message within 1s"); !isStatus(err, 504) {
+		t.Errorf("got %v", err)
+	}
+	heard := make(chan error, 1)
+	go func() {
+		_, err := d.Receive()
+		if err == nil {
+			_, err = d.Receive()
+		}
+		heard <- err
+	}()
+	_, err = sends(admin, "lamp-watcher", "topic=dt/lamp&confirmation=true&timeout=15", "confidential")
+	must(t, err)
+	must(t, <-heard)
+	_, err = sends(s.as("111122223333", tenants.Admin), "lamp-watcher", "topic=dt/lamp", "x")
+	wantRefusal(t, err, "ResourceNotFoundException", "lamp-watcher")
+
+	all, _ := auditOf(t, admin, nil)
+	var said []string
+	for _, r := range all[len(all)-3:] {
+		said = append(said, r.Action+" "+r.Changes[0].Kind+" "+r.Changes[0].Name+" "+string(r.Changes[0].After))
+	}
+	const to = "iot:SendDirectMessage connection lamp-watcher "
+	if want := []string{
+		to + `{"confirmation":false,"confirmed":false,"payloadSize":2,"topic":"dt/lamp"}`,
+		to + `{"confirmation":true,"confirmed":false,"payloadSize":6,"topic":"dt/lamp"}`,
+		to + `{"confirmation":true,"confirmed":true,"payloadSize":12,"topic":"dt/lamp"}`,
+	}; !slices.Equal(said, want) {
+		t.Errorf("the trail says %q", said)
+	}
+}
+
 func TestWhoMayUseTheDataPlane(t *testing.T) {
 	s := start(t, t.TempDir())
 	must(t, publishes(s.admin(), "a", "retain=true", "x"))
@@ -236,7 +298,7 @@ func TestWhoMayUseTheDataPlane(t *testing.T) {
 			method, path string
 			may          []tenants.Role
 		}{
-			{"POST", "/topics/a", writes}, {"DELETE", "/connections/c", writes},
+			{"POST", "/topics/a", writes}, {"DELETE", "/connections/c", writes}, {"POST", "/connections/c/messages", writes},
 			{"GET", "/retainedMessage/a", reads}, {"GET", "/retainedMessage", reads}, {"GET", "/connections/c", reads}, {"GET", "/connections/c/subscriptions", reads},
 		} {
 			_, err := call(c, op.method, op.path, "")
@@ -291,6 +353,8 @@ func TestTheDataPlaneAtTheDevicesPort(t *testing.T) {
 		if got := read[retainedAnswer](t, text); string(got.Payload) != "of "+port {
 			t.Errorf("got %s", text)
 		}
+		_, err = sends(admin, "nobody", "topic=a", "x")
+		wantRefusal(t, err, "ResourceNotFoundException", "nobody")
 		if _, err := call(admin, "GET", "/things", ""); err == nil {
 			t.Error("the control plane is there as well")
 		}
