@@ -27,6 +27,13 @@ var perSecond = quotaTable(map[float64]string{
 		"UpdateCertificateProvider DeleteCertificateProvider ListCertificateProviders",
 })
 
+// dataPerSecond is the same of the data plane's operations.
+var dataPerSecond = quotaTable(map[float64]string{
+	20_000: "Publish SendDirectMessage",
+	500:    "GetRetainedMessage",
+	100:    "DeleteConnection GetConnection ListSubscriptions",
+})
+
 const usualQuota = 10.0
 
 func quotaTable(byRate map[float64]string) map[string]float64 {
@@ -78,6 +85,9 @@ func (q *quotas) spend(t arn.Tenant, action string, now time.Time) error {
 		return nil
 	}
 	rate, listed := perSecond[name]
+	if !listed {
+		rate, listed = dataPerSecond[name]
+	}
 	if !listed {
 		rate = usualQuota
 	}

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/tenants"
@@ -22,5 +24,18 @@ func TestTheGatewayFollowsAnAccountsProfile(t *testing.T) {
 		for want := profile != tenants.None; s.paced(arn.Default) != want; {
 			runtime.Gosched() // the account's change is on its way
 		}
+	}
+}
+
+// The data plane has quotas of its own: what AWS's brokers take in a second is
+// more than what its control plane does.
+func TestTheDataPlaneHasItsOwnQuotas(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *Config) { c.Profile = tenants.AWS })
+	admin := s.admin()
+	admin.Pause = func(context.Context, time.Duration) error { return nil }
+	for range 50 {
+		_, err := sends(admin, "nobody", "topic=a", "x")
+		wantRefusal(t, err, "ResourceNotFoundException", "nobody")
+		must(t, publishes(admin, "a", "", "x"))
 	}
 }
