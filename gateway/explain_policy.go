@@ -20,6 +20,7 @@ type Question struct {
 	CertificateID string `json:"certificateId"` // or its ARN
 	ClientID      string `json:"clientId"`
 	SourceIP      string `json:"sourceIp"`
+	Topic         string `json:"topic"` // of iot:SendDirectMessage
 }
 
 // An Explanation says which statement decides.
@@ -48,7 +49,7 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 	if err != nil {
 		return nil, err
 	}
-	s := &session{g: g, tenant: t, identity: identity{certID: id}, clientID: q.ClientID}
+	s := &session{g: g, tenant: t, identity: identity{certID: id}, clientID: q.ClientID, topic: q.Topic}
 	if q.SourceIP != "" {
 		if s.from, err = netip.ParseAddr(q.SourceIP); err != nil {
 			return nil, fault.New(fault.InvalidRequest, "sourceIp %s: expected an IP address.", quoted(q.SourceIP))
@@ -100,7 +101,7 @@ func resourceOf(t arn.Tenant, q Question) (string, error) {
 		return "", fault.New(fault.InvalidRequest, "resource is missing: what action %s is about, such as a topic, a topic filter or a client id, or its ARN.", quoted(q.Action))
 	}
 	switch action {
-	case "connect":
+	case "connect", "senddirectmessage":
 		return policy.ClientARN(t, q.Resource), nil
 	case "publish", "receive", "retainpublish":
 		return policy.TopicARN(t, q.Resource), nil

@@ -22,7 +22,7 @@ func (s *Server) previewTemplate(ctx context.Context, c *control.Call) (any, err
 }
 
 // explainPolicy: POST /slipway/policy/explain {action, resource, certificateId,
-// clientId, sourceIp}: which statement decides, by the engine that
+// clientId, sourceIp, topic}: which statement decides, by the engine that
 // enforces.
 func (s *Server) explainPolicy(ctx context.Context, c *control.Call) (any, error) {
 	var in gateway.Question

@@ -113,6 +113,7 @@ type policyExplain struct {
 	Action      string `required:"" help:"Such as iot:Publish." placeholder:"ACTION"`
 	Resource    string `help:"A topic, topic filter or client id, as the action has it, or an ARN; for iot:Connect the client id if not given." placeholder:"TOPIC|ARN"`
 	SourceIP    string `name:"source-ip" help:"Address that the device connects from." placeholder:"IP"`
+	Topic       string `help:"For iot:SendDirectMessage, whose resource is a client id: the topic." placeholder:"TOPIC"`
 	JSON        bool   `name:"json" help:"Print a JSON object."`
 }
 
@@ -127,6 +128,8 @@ func (c *policyExplain) complete() error {
 			return usageError{errors.New("--client-id is missing: for iot:Connect give the client id that the device connects with")}
 		}
 		return nil
+	case "iot:senddirectmessage":
+		return usageError{fmt.Errorf("--resource is missing: for %s give the client id that gets the message", c.Action)}
 	case "iot:publish", "iot:receive", "iot:retainpublish":
 		return usageError{fmt.Errorf("--resource is missing: for %s give the topic, such as --resource dt/lamp/state", c.Action)}
 	case "iot:subscribe":
@@ -164,10 +167,14 @@ func (c *policyExplain) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	e := &explanation{JudgedBy: "the server, by the engine that enforces"}
-	err = p.call(ctx, http.MethodPost, "/slipway/policy/explain", nil, map[string]string{
+	question := map[string]string{
 		"action": c.Action, "resource": c.Resource, "certificateId": c.Certificate,
 		"clientId": c.ClientID, "sourceIp": c.SourceIP,
-	}, e)
+	}
+	if c.Topic != "" { // an older server does not know it
+		question["topic"] = c.Topic
+	}
+	err = p.call(ctx, http.MethodPost, "/slipway/policy/explain", nil, question, e)
 	if foreign(err) {
 		e, err = c.elsewhere(ctx, p)
 	}

@@ -26,7 +26,7 @@ func (c *policyExplain) elsewhere(ctx context.Context, p *plane) (*explanation, 
 		return nil, err
 	}
 	j := &judgement{plane: p, e: &explanation{Policies: []string{}, Statement: -1, JudgedBy: "the engine of this program, from the policies stored at " + p.client.Endpoint}}
-	j.context.ClientID, j.context.HasClientID = c.ClientID, true
+	j.context.ClientID, j.context.HasClientID, j.context.Topic = c.ClientID, true, c.Topic
 	if c.SourceIP != "" {
 		if j.context.SourceIP, err = netip.ParseAddr(c.SourceIP); err != nil {
 			return nil, usageError{fmt.Errorf("--source-ip %q: expected an IP address", c.SourceIP)}
@@ -57,6 +57,8 @@ func (c *policyExplain) judged(t arn.Tenant) (string, error) {
 		if c.Resource == "" {
 			return policy.ClientARN(t, c.ClientID), nil
 		}
+		return policy.ClientARN(t, c.Resource), nil
+	case "iot:senddirectmessage":
 		return policy.ClientARN(t, c.Resource), nil
 	case "iot:publish", "iot:receive", "iot:retainpublish":
 		return policy.TopicARN(t, c.Resource), nil
