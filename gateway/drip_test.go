@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -36,20 +35,6 @@ func (q *queue) looked(t testing.TB) {
 	t.Helper()
 	q.nudge()
 	q.awaits(t, "the reader never ends", func() bool { return !q.reading })
-}
-
-// awaits looks again and again, since a queue tells nobody.
-func (q *queue) awaits(t testing.TB, what string, ready func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
-		q.mu.Lock()
-		is := ready()
-		q.mu.Unlock()
-		if is {
-			return
-		}
-	}
-	t.Fatal(what)
 }
 
 func (x *scene) queueOf(clientID string) *queue {

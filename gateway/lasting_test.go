@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,13 @@ func equal(t testing.TB, what string, got, want []string) {
 func (r *rig) queued() (n int) {
 	r.t.Helper()
 	r.gateway.keeper.flush()
+	queues := r.gateway.groups.queues()
+	for _, l := range r.gateway.lastings.all() {
+		queues = append(queues, &l.queue)
+	}
+	for _, q := range queues {
+		q.awaits(r.t, "what was acknowledged is never deleted", q.flushed) // the keeper may be at it by itself
+	}
 	must(r.t, r.db.View(context.Background(), func(ctx context.Context, tx store.Tx) error {
 		n = 0
 		for _, s := range r.storedSessions(ctx, tx) {
@@ -115,6 +123,32 @@ func (r *rig) queued() (n int) {
 		return nil
 	}))
 	return n
+}
+
+// flushed says whether all that was acknowledged is deleted in the store; mu is
+// held.
+func (q *queue) flushed() bool {
+	for seq, f := range q.out {
+		if f.over && !slices.Contains(q.deleted, seq) {
+			return false
+		}
+	}
+	return true
+}
+
+// awaits looks again and again, since a queue tells nobody. ready is called with
+// the lock held.
+func (q *queue) awaits(t testing.TB, never string, ready func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
+		q.mu.Lock()
+		is := ready()
+		q.mu.Unlock()
+		if is {
+			return
+		}
+	}
+	t.Fatal(never)
 }
 
 func (r *rig) storedSessions(ctx context.Context, tx store.Tx) []*sessions.Session {
