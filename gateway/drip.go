@@ -44,8 +44,9 @@ func (p *pace) sharedDrip() *drip {
 	return &p.shared
 }
 
-// begin says that what was stored up to last waited.
-func (d *drip) begin(last int64) {
+// join says that what was stored up to last waited, in a group that the
+// connection is about to join too.
+func (d *drip) join(last int64) {
 	if d == nil {
 		return
 	}

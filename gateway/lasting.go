@@ -304,9 +304,6 @@ func (l *lasting) over(now time.Time) bool {
 // attach lets the connection have what waits; CONNACK was queued before. It is
 // still the client id's turn.
 func (l *lasting) attach(s *session) {
-	last := l.g.seq.Load()
-	s.pace.ownDrip().begin(last)
-	s.pace.sharedDrip().begin(last)
 	l.conn.Store(s)
 	l.poke()
 	for _, q := range l.subs.queues() {

@@ -210,7 +210,8 @@ func (s *session) overConnect() (refused string) {
 	if why := account.connect(s.clientID, s.g.Now()); why != "" {
 		return why
 	}
-	s.pace = &pace{account: account, own: drip{rate: drainPerSession}, shared: drip{rate: drainPerMember}}
+	last := s.g.seq.Load() // before CONNACK: what is published once the device has that does not wait for it
+	s.pace = &pace{account: account, own: drip{rate: drainPerSession, waited: last}, shared: drip{rate: drainPerMember, waited: last}}
 	return ""
 }
 

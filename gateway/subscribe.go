@@ -143,7 +143,7 @@ func (s *session) subscribeOne(f *mqtt.Subscription, added *[]addition) (code mq
 		}
 	}
 	if sub.group != "" {
-		s.pace.sharedDrip().begin(s.g.seq.Load()) // before it may take anything
+		s.pace.sharedDrip().join(s.g.seq.Load())
 	}
 	old, why, err := s.add(sub)
 	switch {
