@@ -280,6 +280,17 @@ func (r *rig) follow() {
 	}()
 }
 
+// settled waits until the gateway has followed what was committed so far: a
+// connection that is opened from then on has rights that need not be read anew.
+func (r *rig) settled() {
+	r.t.Helper()
+	for waits := true; waits; runtime.Gosched() {
+		events, _, err := r.db.Outbox(context.Background(), 1)
+		must(r.t, err)
+		waits = len(events) > 0
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -341,6 +352,7 @@ func (r *rig) device(thing string, documents ...string) (tls.Certificate, arn.Ce
 	c, err := r.engine.IssueFromCSR(context.Background(), arn.Default, string(csr), true)
 	must(r.t, err)
 	r.attach(c.ID, thing, documents...)
+	r.settled()
 	leaf, err := tls.X509KeyPair([]byte(c.PEM), keyPEM(r.t, key))
 	must(r.t, err)
 	return leaf, c.ID

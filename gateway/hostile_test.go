@@ -158,6 +158,9 @@ func TestTheLastWordToAFullQueue(t *testing.T) {
 	cert, id := x.device("", allowAll)
 	d := x.online(cert, "full", mqtt.V5)
 	s := x.sessionOf(id)
+	if idle := s.written(); idle != nil {
+		<-idle // CONNACK is there, but its writer may not have ended
+	}
 	s.out.mu.Lock()
 	s.out.flying = s.g.Limits.Queue - 10 // as if the writer were stuck with it
 	s.out.mu.Unlock()

@@ -43,7 +43,7 @@ func (s *session) retainedFor(sub *subscription, isNew bool) {
 	}
 	m, err := s.g.retainedAt(s.ctx, s.tenant, sub.match)
 	switch {
-	case fault.Is(err, fault.Missing):
+	case fault.Is(err, fault.Missing), s.ctx.Err() != nil: // the connection has ended, for a reason of its own
 		return
 	case err != nil:
 		s.g.Log.ErrorContext(s.ctx, "retained", slog.String("client", s.clientID), slog.Any("err", err))
