@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestAddressesTakeTurns(t *testing.T) {
@@ -41,5 +42,25 @@ func TestAddressesTakeTurns(t *testing.T) {
 		if q.free != 1 || len(q.waiting) != 0 || len(q.next) != 0 {
 			t.Errorf("afterwards %d are free, %d addresses wait", q.free, len(q.waiting))
 		}
+	})
+}
+
+func TestSomebodyIsOnTheWayIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newAnteroom(1)
+		want := func(when string, lately bool) {
+			t.Helper()
+			if q.lately() != lately {
+				t.Errorf("%s: %t, expected %t", when, !lately, lately)
+			}
+		}
+		want("at first", false)
+		q.take(t.Context(), netip.MustParsePrefix("198.18.0.2/32"))
+		want("during a handshake", true)
+		q.give()
+		time.Sleep(moment - 1)
+		want("shortly after", true)
+		time.Sleep(1)
+		want("later", false)
 	})
 }

@@ -144,12 +144,25 @@ func (s *session) begin(r *mqtt.Reader, deadline time.Time) string {
 // let it go on for 10 ms each time.
 const inOneGo = 32
 
+// breath is how long a device that sends without end holds it, while others are
+// on their way in: they have many steps to go, and each would wait for it.
+const breath = time.Millisecond
+
+// givesWay lets others have their turn.
+func (s *session) givesWay(r *mqtt.Reader) {
+	if r.Buffered() > 0 && s.g.anteroom.lately() {
+		s.pause(breath)
+		return
+	}
+	runtime.Gosched()
+}
+
 // serve gives the sentence that says how the connection ended.
 func (s *session) serve(r *mqtt.Reader) string {
 	r.SetLimit(s.g.Limits.Packet)
 	for packets := 1; ; packets++ {
 		if packets%inOneGo == 0 {
-			runtime.Gosched()
+			s.givesWay(r)
 		}
 		_ = s.raw.SetReadDeadline(s.silence())
 		if why := s.ended.Load(); why != nil { // after the deadline, which end moves
