@@ -1,19 +1,22 @@
-// Package s3 keeps a bucket in an S3-compatible service. It is the one package
-// that knows the SDK's client of S3.
+// Package s3 keeps a bucket in an S3-compatible service. Five calls are all it
+// takes, so it makes them itself and leaves only the signature to the SDK, whose
+// client of S3 took longer to compile than any package but the SQL database.
 package s3
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/slipway-iot/slipway/buckets"
 	"github.com/slipway-iot/slipway/fault"
@@ -21,29 +24,25 @@ import (
 
 // A Bucket is one bucket of a service.
 type Bucket struct {
-	client *s3.Client
-	name   string
-	spool  string // where bodies of unknown length wait to be sent
+	base, name string // the service's URL without a slash at its end, the bucket there
+	region     string
+	key        aws.Credentials
+	signer     *v4.Signer
+	client     *http.Client
+	spool      string // where bodies of unknown length wait to be sent
 }
 
-// Open makes the bucket of a spec. It sends nothing yet. The bucket is named
-// in the path, as every service understands it, and checksums are sent only
-// where S3 demands them, since others do not take them.
+// Open makes the bucket of a spec. It sends nothing yet.
 func Open(spec buckets.Spec, spool string) *Bucket {
 	region := spec.Region
 	if region == "" {
 		region = "us-east-1"
 	}
-	client := s3.New(s3.Options{
-		BaseEndpoint: &spec.URL, UsePathStyle: true, Region: region, RetryMaxAttempts: 3,
-		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
-		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-		HTTPClient:                 &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: 30 * time.Second}},
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: spec.AccessKeyID, SecretAccessKey: spec.Secret}, nil
-		}),
-	})
-	return &Bucket{client, spec.Bucket, spool}
+	return &Bucket{
+		base: strings.TrimRight(spec.URL, "/"), name: spec.Bucket, region: region,
+		key:    aws.Credentials{AccessKeyID: spec.AccessKeyID, SecretAccessKey: spec.Secret},
+		signer: newSigner(), client: newClient(), spool: spool,
+	}
 }
 
 func failed(err error) error {
@@ -55,41 +54,73 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, buckets.O
 	if err := buckets.CheckKey(key); err != nil {
 		return nil, buckets.Object{}, err
 	}
-	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key})
-	var none *types.NoSuchKey
-	if errors.As(err, &none) {
+	answer, err := b.do(ctx, call{method: http.MethodGet, key: key})
+	var r *refusal
+	if errors.As(err, &r) && r.Code == "NoSuchKey" {
 		return nil, buckets.Object{}, buckets.NoObject(key, err)
 	}
 	if err != nil {
 		return nil, buckets.Object{}, failed(err)
 	}
-	version := aws.ToString(out.ETag) + aws.ToTime(out.LastModified).UTC().Format(time.RFC3339)
-	return out.Body, buckets.Object{Key: key, Size: aws.ToInt64(out.ContentLength), Version: version}, nil
+	written, _ := http.ParseTime(answer.Header.Get("Last-Modified")) // some do not say
+	return answer.Body, buckets.Object{Key: key, Size: max(answer.ContentLength, 0), Version: version(answer.Header.Get("ETag"), written)}, nil
+}
+
+// version tells apart what was written at different times, even if it is the
+// same.
+func version(tag string, written time.Time) string {
+	return tag + written.UTC().Format(time.RFC3339)
 }
 
 // Create sends an object. S3 wants to know its length before it begins, so a
-// body that cannot be asked waits in a file until all of it is here.
+// body that cannot be asked waits in a file until all of it is here. No
+// checksum goes with it, since not every service takes one.
 func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	if err := buckets.CheckKey(key); err != nil {
 		return err
 	}
-	sized, ok := body.(io.ReadSeeker)
-	if !ok {
+	sized := section(body)
+	if sized == nil {
 		f, err := spooled(b.spool, body)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		sized = f
+		sized = section(f)
 	}
-	// The payload is not hashed ahead, which would read it twice; where the
-	// service is reached in the clear, the SDK hashes it all the same.
-	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: sized},
-		s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
+	return b.tell(ctx, call{method: http.MethodPut, key: key, body: sized})
+}
+
+// tell makes a call whose answer says nothing but yes.
+func (b *Bucket) tell(ctx context.Context, c call) error {
+	answer, err := b.do(ctx, c)
 	if err != nil {
 		return failed(err)
 	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, longest)) // so that the connection serves again
 	return nil
+}
+
+// section is what is left of a body, or nil if it does not know how much that
+// is, or can be read once only.
+func section(body io.Reader) *io.SectionReader {
+	at, ok := body.(interface {
+		io.ReaderAt
+		io.Seeker
+	})
+	if !ok {
+		return nil
+	}
+	from, err := at.Seek(0, io.SeekCurrent)
+	if err != nil { // such as a pipe, which is a file that cannot
+		return nil
+	}
+	to, err := at.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil
+	}
+	return io.NewSectionReader(at, from, to-from)
 }
 
 // spooled writes body to a file that has no name any more.
@@ -115,29 +146,37 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := buckets.CheckKey(key); err != nil {
 		return err
 	}
-	if _, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key}); err != nil {
-		return failed(err)
-	}
-	return nil
+	return b.tell(ctx, call{method: http.MethodDelete, key: key})
 }
 
 // List asks for one page.
 func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) ([]buckets.Object, error) {
-	in := &s3.ListObjectsV2Input{Bucket: &b.name, MaxKeys: aws.Int32(int32(min(limit, 1000)))}
+	query := url.Values{"list-type": {"2"}, "max-keys": {strconv.Itoa(min(limit, 1000))}}
 	if prefix != "" {
-		in.Prefix = &prefix
+		query.Set("prefix", prefix)
 	}
 	if after != "" {
-		in.StartAfter = &after
+		query.Set("start-after", after)
 	}
-	out, err := b.client.ListObjectsV2(ctx, in)
+	answer, err := b.do(ctx, call{method: http.MethodGet, query: query})
 	if err != nil {
 		return nil, failed(err)
 	}
+	defer answer.Body.Close()
+	var page struct {
+		XMLName  xml.Name `xml:"ListBucketResult"`
+		Contents []struct {
+			Key, ETag    string
+			Size         int64
+			LastModified time.Time
+		}
+	}
+	if err := xml.NewDecoder(io.LimitReader(answer.Body, longest)).Decode(&page); err != nil {
+		return nil, failed(err)
+	}
 	var found []buckets.Object
-	for _, o := range out.Contents {
-		version := aws.ToString(o.ETag) + aws.ToTime(o.LastModified).UTC().Format(time.RFC3339)
-		found = append(found, buckets.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Version: version})
+	for _, o := range page.Contents {
+		found = append(found, buckets.Object{Key: o.Key, Size: o.Size, Version: version(o.ETag, o.LastModified)})
 	}
 	return found, nil
 }
@@ -147,16 +186,14 @@ func (b *Bucket) Link(ctx context.Context, method, key string, life time.Duratio
 	if err := buckets.CheckKey(key); err != nil {
 		return "", err
 	}
-	p := s3.NewPresignClient(b.client, s3.WithPresignExpires(life))
-	var r *v4.PresignedHTTPRequest
-	var err error
-	if method == http.MethodPut {
-		r, err = p.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key})
-	} else {
-		r, err = p.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key})
-	}
+	at := b.url(call{key: key, query: url.Values{"X-Amz-Expires": {strconv.FormatInt(int64(life/time.Second), 10)}}})
+	r, err := http.NewRequestWithContext(ctx, method, at, nil)
 	if err != nil {
 		return "", failed(err)
 	}
-	return r.URL, nil
+	link, _, err := b.signer.PresignHTTP(ctx, b.key, r, unsigned, "s3", b.region, time.Now())
+	if err != nil {
+		return "", failed(err)
+	}
+	return link, nil
 }

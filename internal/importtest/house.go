@@ -73,7 +73,6 @@ var owners = []owner{
 	{"golang.org/x/sys", []string{"internal/floor"}},
 
 	{"github.com/aws/aws-sdk-go-v2/aws", []string{"client/api", "buckets/s3"}},
-	{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"buckets/s3"}},
 	{"github.com/aws/aws-sdk-go-v2/service/iot", nil},
 	{"github.com/aws/aws-sdk-go-v2/config", nil},
 	{"github.com/aws/smithy-go", nil},
