@@ -266,6 +266,13 @@ func (g *Gateway) untrack(ln net.Listener) {
 	_ = ln.Close()
 }
 
+// Strangers counts the connections that have not passed CONNECT.
+func (g *Gateway) Strangers() int {
+	g.door.mu.Lock()
+	defer g.door.mu.Unlock()
+	return g.door.strangers.Len()
+}
+
 // Close stops accepting, ends every session and waits for them.
 func (g *Gateway) Close() {
 	g.mu.Lock()

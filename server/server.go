@@ -331,6 +331,9 @@ func (s *Server) Endpoints() Endpoints { return s.endpoints }
 // NewUnlockKey says that New made DATA/unlock.key.
 func (s *Server) NewUnlockKey() bool { return s.newUnlock }
 
+// Strangers counts the devices that are connected and not known yet.
+func (s *Server) Strangers() int { return s.gateway.Strangers() }
+
 // Ready is closed once the server serves.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 

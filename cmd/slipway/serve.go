@@ -71,11 +71,13 @@ func (c *serveCmd) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	spread()
-	pace()
+	pacer := pace()
 	srv, err := server.New(ctx, c.config(s))
 	if err != nil {
 		return err
 	}
+	strangers := srv.Strangers
+	pacer.strangers.Store(&strangers)
 	if srv.NewUnlockKey() {
 		fmt.Fprintf(s.err, "Keys are sealed with %s, which lies on the same disk as what it protects. Set SLIPWAY_PASSPHRASE on a fresh data folder to keep them apart.\n", filepath.Join(c.Data, "unlock.key"))
 	}
