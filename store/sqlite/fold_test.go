@@ -28,7 +28,7 @@ func newLogbook(t *testing.T) *logbook {
 
 func (b *logbook) writes(query string, args ...any) {
 	b.t.Helper()
-	err := b.db.writer.update(context.Background(), func(ctx context.Context, c records.Conn, _ *records.Tx) error {
+	err := b.db.writer.update(b.t.Context(), func(ctx context.Context, c records.Conn, _ *records.Tx) error {
 		_, err := c.Exec(ctx, query, args...)
 		return err
 	})
@@ -64,7 +64,7 @@ func TestALongLogIsFoldedBesideAndBeginsAnew(t *testing.T) {
 // nobody waits for that.
 func TestAReaderHoldsTheLog(t *testing.T) {
 	b := newLogbook(t)
-	c, err := b.db.reader(context.Background())
+	c, err := b.db.reader(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
