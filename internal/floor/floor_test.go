@@ -10,7 +10,7 @@ func TestTheFloorIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Handshake <= 0 || f.CSR <= 0 || f.Sign <= 0 || f.Device() != 2*f.Handshake+f.CSR+f.Sign {
+	if f.Handshake <= f.Chain || f.Chain <= 0 || f.CSR <= 0 || f.Sign <= 0 || f.Device() != 2*f.Handshake+f.CSR+f.Sign {
 		t.Errorf("got %+v", f)
 	}
 }
