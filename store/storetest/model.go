@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
@@ -23,9 +24,10 @@ type step struct {
 	Op    string
 	Name  string
 	Other string
+	Apart bool // in a part of the transaction (store.Tx.Each)
 }
 
-var ops = []string{"insert", "update", "delete", "get", "link", "drop", "lefts", "list", "fail"}
+var ops = []string{"insert", "update", "delete", "get", "link", "drop", "lefts", "list", "issue", "stamp", "burn", "read", "fail"}
 
 // A trace is what one transaction did and saw. Turn is its place among all,
 // since every transaction counts one counter up.
@@ -81,7 +83,7 @@ func model(t *testing.T, open Open) {
 func steps() *rapid.Generator[step] {
 	return rapid.Custom(func(rt *rapid.T) step {
 		some := rapid.SampledFrom([]string{"a", "b", "c"})
-		return step{rapid.SampledFrom(ops).Draw(rt, "op"), some.Draw(rt, "name"), some.Draw(rt, "other")}
+		return step{rapid.SampledFrom(ops).Draw(rt, "op"), some.Draw(rt, "name"), some.Draw(rt, "other"), rapid.IntRange(0, 7).Draw(rt, "apart") == 7}
 	})
 }
 
@@ -102,7 +104,15 @@ func perform(ctx context.Context, tx store.Tx, tenant arn.Tenant, steps []step) 
 		if s.Op == "fail" {
 			return 0, nil, errMind
 		}
-		got, err := s.on(ctx, tx, tenant)
+		var got string
+		if s.Apart {
+			err = tx.Each(ctx, 1, func(ctx context.Context, part store.Tx, _ int) (err error) {
+				got, err = s.on(ctx, part, tenant)
+				return err
+			})
+		} else {
+			got, err = s.on(ctx, tx, tenant)
+		}
 		switch {
 		case fault.Is(err, fault.Missing), fault.Is(err, fault.Exists):
 			got = fault.Of(err).String()
@@ -116,6 +126,7 @@ func perform(ctx context.Context, tx store.Tx, tenant arn.Tenant, steps []step) 
 
 func (s step) on(ctx context.Context, tx store.Tx, tenant arn.Tenant) (string, error) {
 	th := &things.Thing{Tenant: tenant, Name: s.Name, Attributes: map[string]string{"by": s.Other}}
+	c := &certs.Certificate{Tenant: tenant, ID: arn.CertID(s.Name), PEM: s.Name, Status: certs.Status(s.Other)}
 	switch s.Op {
 	case "insert":
 		return "ok", tx.InsertThing(ctx, th)
@@ -135,6 +146,18 @@ func (s step) on(ctx context.Context, tx store.Tx, tenant arn.Tenant) (string, e
 	case "drop":
 		existed, err := tx.DropLink(ctx, tenant, ref.GroupThing, s.Name, s.Other)
 		return fmt.Sprint(existed), err
+	case "issue":
+		return "ok", tx.InsertCertificate(ctx, c)
+	case "stamp":
+		return "ok", tx.UpdateCertificate(ctx, c)
+	case "burn":
+		return "ok", tx.DeleteCertificate(ctx, tenant, c.ID)
+	case "read":
+		c, err := tx.Certificate(ctx, tenant, c.ID)
+		if err != nil {
+			return "", err
+		}
+		return string(c.Status), nil
 	case "lefts":
 		links, _, err := tx.Lefts(ctx, tenant, ref.GroupThing, s.Other, ref.All)
 		out := []string{}
@@ -156,11 +179,13 @@ func (s step) on(ctx context.Context, tx store.Tx, tenant arn.Tenant) (string, e
 
 // A paper is the registry as one would keep it on paper.
 type paper struct {
-	things map[string]string
-	links  map[[2]string]bool
+	things, certs map[string]string
+	links         map[[2]string]bool
 }
 
-func newPaper() *paper { return &paper{map[string]string{}, map[[2]string]bool{}} }
+func newPaper() *paper {
+	return &paper{things: map[string]string{}, certs: map[string]string{}, links: map[[2]string]bool{}}
+}
 
 func (p *paper) perform(steps []step) []string {
 	var saw []string
@@ -170,27 +195,42 @@ func (p *paper) perform(steps []step) []string {
 	return saw
 }
 
+func put(on map[string]string, s step) string {
+	if _, known := on[s.Name]; known {
+		return fault.Exists.String()
+	}
+	on[s.Name] = s.Other
+	return "ok"
+}
+
+// look looks a record up that is to be read, changed or deleted.
+func look(on map[string]string, s step) string {
+	by, known := on[s.Name]
+	if !known {
+		return fault.Missing.String()
+	}
+	switch s.Op {
+	case "get", "read":
+		return by
+	case "delete", "burn":
+		delete(on, s.Name)
+	default:
+		on[s.Name] = s.Other
+	}
+	return "ok"
+}
+
 func (p *paper) step(s step) string {
-	by, known := p.things[s.Name]
 	link := [2]string{s.Name, s.Other}
 	switch s.Op {
 	case "insert":
-		if known {
-			return fault.Exists.String()
-		}
-		p.things[s.Name] = s.Other
-		return "ok"
+		return put(p.things, s)
+	case "issue":
+		return put(p.certs, s)
 	case "update", "delete", "get":
-		if !known {
-			return fault.Missing.String()
-		}
-		if s.Op == "get" {
-			return by
-		}
-		if p.things[s.Name] = s.Other; s.Op == "delete" {
-			delete(p.things, s.Name)
-		}
-		return "ok"
+		return look(p.things, s)
+	case "stamp", "burn", "read":
+		return look(p.certs, s)
 	case "link", "drop":
 		was := p.links[link]
 		if s.Op == "drop" {

@@ -49,6 +49,7 @@ func Records(t *testing.T, open Open) {
 		{"documents", documents},
 		{"documents undone", undone},
 		{"links", links},
+		{"again", again},
 		{"attempts", findAttempts},
 		{"audit", auditTrail},
 		{"retained", retainedMessages},

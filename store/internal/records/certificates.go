@@ -25,6 +25,16 @@ func (r *certRow) dest() []any {
 		&r.notBefore, &r.notAfter, &r.created, &r.modified, &r.version, &r.generation}
 }
 
+// rowOf gives a certificate as it is stored.
+func rowOf(c *certs.Certificate) certRow {
+	return certRow{
+		id: string(c.ID), pem: c.PEM, status: string(c.Status), mode: c.Mode, ca: c.CAID,
+		serial: c.Serial, origin: string(c.Origin), generation: c.Generation,
+		hidden: bit(c.Hidden), notBefore: micros(c.NotBefore), notAfter: micros(c.NotAfter),
+		created: micros(c.Created), modified: micros(c.Modified), version: int64(c.Version),
+	}
+}
+
 func (r *certRow) certificate(t arn.Tenant) *certs.Certificate {
 	return &certs.Certificate{
 		Tenant: t, ID: arn.CertID(r.id), PEM: r.pem,
@@ -38,6 +48,9 @@ func (r *certRow) certificate(t arn.Tenant) *certs.Certificate {
 
 // Certificate gives the certificate with the id, hidden or not.
 func (tx *Tx) Certificate(ctx context.Context, t arn.Tenant, id arn.CertID) (*certs.Certificate, error) {
+	if r, ok := recall[certRow](tx.held, leaf{t, id}); ok && !tx.ended {
+		return r.certificate(t), nil
+	}
 	var r certRow
 	found, err := tx.get(ctx, "SELECT "+certColumns+" FROM certificates WHERE tenant = $1 AND id = $2",
 		[]any{t.String(), string(id)}, r.dest()...)
@@ -47,6 +60,7 @@ func (tx *Tx) Certificate(ctx context.Context, t arn.Tenant, id arn.CertID) (*ce
 	if !found {
 		return nil, noCertificate(id)
 	}
+	tx.held.keepCertificate(t, r)
 	return r.certificate(t), nil
 }
 
@@ -56,25 +70,38 @@ func noCertificate(id arn.CertID) error {
 
 // InsertCertificate writes a certificate whose id is new to the tenant.
 func (tx *Tx) InsertCertificate(ctx context.Context, c *certs.Certificate) error {
+	r := rowOf(c)
 	n, err := tx.exec(ctx, `INSERT INTO certificates (tenant, `+certColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
-		c.Tenant.String(), string(c.ID), c.PEM, string(c.Status), c.Mode, c.CAID, c.Serial, string(c.Origin), bit(c.Hidden),
-		micros(c.NotBefore), micros(c.NotAfter), micros(c.Created), micros(c.Modified), int64(c.Version), c.Generation)
+		c.Tenant.String(), r.id, r.pem, r.status, r.mode, r.ca, r.serial, r.origin, r.hidden,
+		r.notBefore, r.notAfter, r.created, r.modified, r.version, r.generation)
+	if err == nil && n > 0 {
+		tx.held.keepCertificate(c.Tenant, r)
+	}
 	return expect(n, err, fault.Exists, "Certificate %s exists already.", c.ID)
 }
 
 // UpdateCertificate writes status, modification time and version.
 func (tx *Tx) UpdateCertificate(ctx context.Context, c *certs.Certificate) error {
+	at := leaf{c.Tenant, c.ID}
+	known, ok := recall[certRow](tx.held, at)
+	tx.held.drop(at)
+	r := rowOf(c)
 	n, err := tx.exec(ctx, "UPDATE certificates SET status = $1, modified = $2, version = $3 WHERE tenant = $4 AND id = $5",
-		string(c.Status), micros(c.Modified), int64(c.Version), c.Tenant.String(), string(c.ID))
+		r.status, r.modified, r.version, c.Tenant.String(), r.id)
 	if err == nil && n == 0 {
 		return noCertificate(c.ID)
+	}
+	if err == nil && ok {
+		known.status, known.modified, known.version = r.status, r.modified, r.version
+		tx.held.keepCertificate(c.Tenant, known)
 	}
 	return err
 }
 
 // DeleteCertificate removes the certificate alone; its links are the caller's.
 func (tx *Tx) DeleteCertificate(ctx context.Context, t arn.Tenant, id arn.CertID) error {
+	tx.held.drop(leaf{t, id})
 	n, err := tx.exec(ctx, "DELETE FROM certificates WHERE tenant = $1 AND id = $2", t.String(), string(id))
 	if err == nil && n == 0 {
 		return noCertificate(id)

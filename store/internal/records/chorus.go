@@ -69,6 +69,9 @@ func (tx *Tx) Each(ctx context.Context, n int, f func(ctx context.Context, tx st
 	if err := tx.usable(nil); err != nil {
 		return err
 	}
+	if tx.writes {
+		defer tx.held.Forget() // what the voices write does not pass through it
+	}
 	voices := make([]*voice, 0, n)
 	defer func() { // also when one of them panics
 		for _, v := range voices {

@@ -82,7 +82,7 @@ func noDocument(noun, name string) error {
 
 func (tx *Tx) document(ctx context.Context, t arn.Tenant, kind, noun, name string) (string, error) {
 	at := place{t, kind, name}
-	if body, ok := tx.held.body(at); ok && !tx.ended {
+	if body, ok := recall[string](tx.held, at); ok && !tx.ended {
 		return body, nil
 	}
 	var body string
@@ -92,7 +92,7 @@ func (tx *Tx) document(ctx context.Context, t arn.Tenant, kind, noun, name strin
 		err = noDocument(noun, name)
 	}
 	if err == nil {
-		tx.held.keep(at, body)
+		tx.held.keep(at, body, overhead+len(body))
 	}
 	return body, err
 }

@@ -1,51 +1,111 @@
 package records
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/tenants"
 )
 
 // A Held is what the one connection that writes a database knows to stand in
-// it: the documents and the limits that every device's registration asks for.
-// Whatever changes them passes through it, so it needs no second look. The
-// driver forgets it whenever something is rolled back, since what was read
-// after a write may have gone with it.
+// it: what every device's registration asks for, and what a device that was just
+// registered is asked for next. Whatever changes it passes through it, so it needs
+// no second look. The driver forgets it whenever something is rolled back, since
+// what was read after a write may have gone with it.
 //
 // It belongs to the goroutine that writes. A nil Held holds nothing: that of a
 // database which others write too.
 type Held struct {
-	bodies map[place]string
+	known map[any]holding // by place, leaf or tied
+	size  int             // of all, in bytes
+
 	limits map[arn.Tenant]*tenants.Record // nobody changes these
-	size   int                            // bytes of the bodies
 }
 
-// heldSize bounds the bodies that are held. When they are more, it begins anew.
+// A holding is one thing that is known. Nobody changes what it shares.
+type holding struct {
+	value any
+	size  int
+}
+
+// heldSize bounds what is held. When it is more, it begins anew.
 const heldSize = 4 << 20
 
-func (h *Held) body(at place) (string, bool) {
-	if h == nil {
-		return "", false
-	}
-	body, ok := h.bodies[at]
-	return body, ok
+// A leaf is where a certificate lies, a certRow.
+type leaf struct {
+	tenant arn.Tenant
+	id     arn.CertID
 }
 
-func (h *Held) keep(at place, body string) {
+// A tied is a name with all that is tied to it as the left end of one kind, a
+// []ref.Link in the order of the left names.
+type tied struct {
+	tenant arn.Tenant
+	kind   ref.Kind
+	right  string
+}
+
+func recall[T any](h *Held, at any) (v T, ok bool) {
+	if h == nil {
+		return v, false
+	}
+	known, ok := h.known[at]
+	if ok {
+		v = known.value.(T)
+	}
+	return v, ok
+}
+
+// keep holds a value of so many bytes, about.
+func (h *Held) keep(at, value any, size int) {
 	if h == nil {
 		return
 	}
-	h.size += len(body) - len(h.bodies[at])
-	if h.bodies == nil || h.size > heldSize {
-		h.bodies, h.size = map[place]string{}, len(body)
+	h.drop(at)
+	if h.known == nil || h.size+size > heldSize {
+		h.known, h.size = map[any]holding{}, 0
 	}
-	h.bodies[at] = body
+	h.known[at] = holding{value, size}
+	h.size += size
 }
 
-func (h *Held) drop(at place) {
+func (h *Held) drop(at any) {
 	if h != nil {
-		h.size -= len(h.bodies[at])
-		delete(h.bodies, at)
+		h.size -= h.known[at].size
+		delete(h.known, at)
 	}
+}
+
+// overhead is what an entry takes beside its texts, about.
+const overhead = 256
+
+func (h *Held) keepCertificate(t arn.Tenant, r certRow) {
+	h.keep(leaf{t, arn.CertID(r.id)}, r, overhead+len(r.pem)+len(r.id)+len(r.serial))
+}
+
+func (h *Held) keepTies(at tied, links []ref.Link) {
+	size := overhead + len(at.right)
+	for _, l := range links {
+		size += overhead + len(l.Left) + len(l.Data)
+	}
+	h.keep(at, links, size)
+}
+
+// tie adds a link where all others of its right end are known.
+func (h *Held) tie(t arn.Tenant, k ref.Kind, l ref.Link) {
+	at := tied{t, k, l.Right}
+	known, ok := recall[[]ref.Link](h, at)
+	if !ok {
+		return
+	}
+	i, there := slices.BinarySearchFunc(known, l.Left, func(a ref.Link, left string) int { return strings.Compare(a.Left, left) })
+	if there {
+		return // it keeps its data
+	}
+	l.Created = moment(micros(l.Created))
+	h.keepTies(at, slices.Insert(slices.Clone(known), i, l))
 }
 
 func (h *Held) limitsOf(t arn.Tenant) *tenants.Record {

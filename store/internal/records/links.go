@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/fault"
@@ -12,11 +13,15 @@ import (
 func (tx *Tx) PutLink(ctx context.Context, t arn.Tenant, k ref.Kind, l ref.Link) (bool, error) {
 	n, err := tx.exec(ctx, "INSERT INTO links (tenant, kind, left_end, right_end, data, created) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
 		t.String(), string(k), l.Left, l.Right, l.Data, micros(l.Created))
+	if err == nil && n > 0 {
+		tx.held.tie(t, k, l)
+	}
 	return n > 0, err
 }
 
 // DropLink unties two names, and says whether they were tied.
 func (tx *Tx) DropLink(ctx context.Context, t arn.Tenant, k ref.Kind, left, right string) (bool, error) {
+	tx.held.drop(tied{t, k, right})
 	n, err := tx.exec(ctx, "DELETE FROM links WHERE tenant = $1 AND kind = $2 AND left_end = $3 AND right_end = $4",
 		t.String(), string(k), left, right)
 	return n > 0, err
@@ -37,7 +42,15 @@ func (tx *Tx) Link(ctx context.Context, t arn.Tenant, k ref.Kind, left, right st
 
 // Lefts gives what is tied to the right name, ordered by the left one.
 func (tx *Tx) Lefts(ctx context.Context, t arn.Tenant, k ref.Kind, right string, p ref.Page) ([]ref.Link, string, error) {
-	return tx.links(ctx, t, k, "right_end", "left_end", right, p)
+	at, whole := tied{t, k, right}, p.After == "" && !p.Descending
+	if known, ok := recall[[]ref.Link](tx.held, at); ok && whole && len(known) <= p.Limit && !tx.ended {
+		return slices.Clone(known), "", nil
+	}
+	links, next, err := tx.links(ctx, t, k, "right_end", "left_end", right, p)
+	if err == nil && next == "" && whole {
+		tx.held.keepTies(at, slices.Clone(links))
+	}
+	return links, next, err
 }
 
 // Rights gives what is tied to the left name, ordered by the right one.
