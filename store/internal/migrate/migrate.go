@@ -21,7 +21,7 @@ var files embed.FS
 
 // Latest is the version of the schema that Up leads to. A test compares it
 // with the files.
-const Latest = 7
+const Latest = 8
 
 // A Dialect is one of the databases that Slipway speaks.
 type Dialect string

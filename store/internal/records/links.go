@@ -46,24 +46,25 @@ func (tx *Tx) Lefts(ctx context.Context, t arn.Tenant, k ref.Kind, right string,
 	if known, ok := recall[[]ref.Link](tx.held, at); ok && whole && len(known) <= p.Limit && !tx.ended {
 		return slices.Clone(known), "", nil
 	}
-	links, next, err := tx.links(ctx, t, k, "right_end", "left_end", right, p)
+	links, next, err := tx.links(ctx, t, k, "right_end", right, []string{"left_end"}, p)
 	if err == nil && next == "" && whole {
 		tx.held.keepTies(at, slices.Clone(links))
 	}
 	return links, next, err
 }
 
-// Rights gives what is tied to the left name, ordered by the right one.
+// Rights gives what is tied to the left name, in the order in which it was tied.
 func (tx *Tx) Rights(ctx context.Context, t arn.Tenant, k ref.Kind, left string, p ref.Page) ([]ref.Link, string, error) {
-	return tx.links(ctx, t, k, "left_end", "right_end", left, p)
+	return tx.links(ctx, t, k, "left_end", left, []string{"#created", "right_end"}, p)
 }
 
-func (tx *Tx) links(ctx context.Context, t arn.Tenant, k ref.Kind, fixed, free, name string, p ref.Page) ([]ref.Link, string, error) {
+// links gives what one end is tied to; the order names columns of links.
+func (tx *Tx) links(ctx context.Context, t arn.Tenant, k ref.Kind, end, name string, order []string, p ref.Page) ([]ref.Link, string, error) {
 	l := list{
-		name:  "links by " + fixed,
-		query: "SELECT left_end, right_end, data, created FROM links WHERE tenant = $1 AND kind = $2 AND " + fixed + " = $3",
+		name:  "links by " + end,
+		query: "SELECT left_end, right_end, data, created FROM links WHERE tenant = $1 AND kind = $2 AND " + end + " = $3",
 		args:  []any{t.String(), string(k), name},
-		order: []string{free},
+		order: order,
 	}
 	var (
 		r       ref.Link
@@ -71,10 +72,9 @@ func (tx *Tx) links(ctx context.Context, t arn.Tenant, k ref.Kind, fixed, free, 
 	)
 	return pages(ctx, tx, l, p, []any{&r.Left, &r.Right, &r.Data, &created}, func() (ref.Link, mark, bool, error) {
 		r.Created = moment(created)
-		at := r.Left
-		if free == "right_end" {
-			at = r.Right
+		if end == "left_end" {
+			return r, mark{created, r.Right}, true, nil
 		}
-		return r, mark{at}, true, nil
+		return r, mark{r.Left}, true, nil
 	})
 }
