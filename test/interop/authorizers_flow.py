@@ -29,12 +29,12 @@ def openssl(*arguments, data=None):
     return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
 
 
-def authorizer():
+def authorizer(name):
     """The function, and an authorizer that wants signed tokens."""
-    subprocess.run(["slipway", "function", "add", "interop-judge", "--program", JUDGE], check=True, capture_output=True)
+    subprocess.run(["slipway", "function", "add", f"{name}-judge", "--program", JUDGE], check=True, capture_output=True)
     openssl("genrsa", "-out", FOLDER / "token.key", "2048")
     iot.create_authorizer(
-        authorizerName="interop", authorizerFunctionArn="arn:aws:lambda:us-east-1:000000000000:function:interop-judge",
+        authorizerName=name, authorizerFunctionArn=f"arn:aws:lambda:us-east-1:000000000000:function:{name}-judge",
         tokenKeyName="Token", tokenSigningPublicKeys={"one": openssl("rsa", "-in", FOLDER / "token.key", "-pubout").decode()}, status="ACTIVE")
 
 
@@ -118,7 +118,7 @@ def by_domain():
 
 
 def main():
-    authorizer()
+    authorizer("interop")
     echo311(mqtt_connection_builder.websockets_with_custom_authorizer, "socket311")
     for way in ("direct", "websockets"):
         build = getattr(mqtt5_client_builder, f"{way}_with_custom_authorizer")

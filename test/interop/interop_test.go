@@ -4,14 +4,16 @@
 // slipway-agent with them.
 //
 // A client's script (the *.sh and *.py beside this file) gets the
-// exports of `slipway env` and nothing else, and sets its own fleet up. What a
-// script needs is installed by test/deps, which `make test` runs first.
+// exports of `slipway env`, a short-lived credential and nothing else, and sets its
+// own fleet up. What a script needs is installed by test/deps, which `make test`
+// runs first.
 package interop
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -23,6 +25,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/internal/seal"
+	"github.com/slipway-iot/slipway/tenants"
 )
 
 // limit ends a script that hangs. None needs a tenth of it.
@@ -37,6 +43,7 @@ var scripts = []struct{ sentence, command, file string }{
 	{"paho-mqtt provisions over 3.1.1 and 5", "python3", "paho_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python provisions with both its clients", "python3", "awsiotsdk_flow.py"},
 	{"the AWS IoT Device SDK v2 for JavaScript provisions with both its clients", "python3", "js_flow.py"},
+	{"the AWS IoT Device SDK v2 for JavaScript comes over WebSocket, in Node and as in a browser", "python3", "js_websocket_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python, paho-mqtt and curl come over WebSocket, by ALPN and over HTTPS", "python3", "transports_flow.py"},
 	{"the AWS IoT Device SDK v2 for Python and curl come in by a custom authorizer", "python3", "authorizers_flow.py"},
 	{"slipway-agent provisions in every way it has", "python3", "agent_flow.py"},
@@ -84,7 +91,28 @@ func start(t *testing.T) *slipway {
 	for name, value := range exports {
 		s.env = append(s.env, name+"="+value)
 	}
+	s.env = append(s.env, "INTEROP_SESSION="+s.session(t))
 	return s
+}
+
+// session makes a short-lived credential of an operator. The server gives such
+// ones to functions only, whose role lets nobody connect, so it is sealed here
+// with the key of the server's data folder.
+func (s *slipway) session(t *testing.T) string {
+	t.Helper()
+	key, _, err := seal.Open(s.data, "", rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := tenants.NewSession(key, arn.Default.Account, tenants.Operator, "interop", rand.Reader, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]string{"id": made.ID, "secret": made.Secret, "token": made.Token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // serve starts the server, waits until it says that it is ready, and sees to
