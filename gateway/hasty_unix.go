@@ -32,3 +32,26 @@ func writeNow(c net.Conn, b []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// hungUp says whether the stream of the other side has ended. It drops what
+// came before that, and waits for nothing.
+func hungUp(c net.Conn) (over bool) {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var b [512]byte
+	_ = raw.Read(func(fd uintptr) bool {
+		n, err := syscall.Read(int(fd), b[:])
+		for n > 0 {
+			n, err = syscall.Read(int(fd), b[:])
+		}
+		over = n == 0 && err == nil
+		return true
+	})
+	return over
+}

@@ -206,13 +206,18 @@ func (s *session) next() []byte {
 // finish closes the connection from the reader's side. What is queued goes out
 // first, then the end of our stream, and then we wait for the device's: closing
 // at once would reset the connection if it sent more, and a reset may overtake
-// our last words. All of it takes no longer than closeTimeout.
+// our last words. All of it takes no longer than closeTimeout. A device that took
+// its leave and hung up hears nothing any more.
 func (s *session) finish() {
 	force := time.AfterFunc(closeTimeout, func() { _ = s.raw.Close() })
 	defer force.Stop()
 	s.farewell(nil)
 	if idle := s.written(); idle != nil {
 		<-idle // or raw is closed, and the writer fails
+	}
+	if s.said && hungUp(s.raw) {
+		_ = s.raw.Close()
+		return
 	}
 	if s.conn.CloseWrite() == nil {
 		if half, ok := s.raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
