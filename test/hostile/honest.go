@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,7 @@ type noticed struct {
 	P50    float64
 	P99    float64
 	Error  string // of the first that failed
+	Worst  string // the longest stages of those beyond the 99th percentile
 }
 
 // A place is what a device must know of the server, in files that judge wrote.
@@ -76,7 +79,7 @@ func honest(ctx context.Context, args []string) error {
 		return err
 	}
 	var mu sync.Mutex
-	var took []time.Duration
+	var took []flow
 	var out noticed
 	var all sync.WaitGroup
 	tick := time.NewTicker(*every)
@@ -87,8 +90,11 @@ func honest(ctx context.Context, args []string) error {
 			d := p.device(fmt.Sprintf("%s-%04d", *name, i))
 			d.Key = key
 			began := time.Now()
-			_, conn, err := d.Provision(ctx)
-			t := time.Since(began)
+			result, conn, err := d.Provision(ctx)
+			t := flow{took: time.Since(began)}
+			if result != nil {
+				t.stages = result.Stages
+			}
 			if conn != nil {
 				conn.Close()
 			}
@@ -102,8 +108,28 @@ func honest(ctx context.Context, args []string) error {
 		})
 	}
 	all.Wait()
-	slices.Sort(took)
+	slices.SortFunc(took, func(a, b flow) int { return cmp.Compare(a.took, b.took) })
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	out.Flows, out.P50, out.P99 = len(took), ms(took[len(took)/2]), ms(took[len(took)*99/100])
+	out.Flows, out.P50, out.P99 = len(took), ms(took[len(took)/2].took), ms(took[len(took)*99/100].took)
+	var worst []string
+	for _, f := range took[len(took)*99/100:] {
+		worst = append(worst, f.longest())
+	}
+	out.Worst = strings.Join(worst, ", ")
 	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// A flow is one device's, with the stages that it went through.
+type flow struct {
+	took   time.Duration
+	stages []sim.Stage
+}
+
+// longest names the stage that took longest.
+func (f flow) longest() string {
+	if len(f.stages) == 0 {
+		return fmt.Sprintf("%v before anything", f.took.Round(time.Millisecond))
+	}
+	s := slices.MaxFunc(f.stages, func(a, b sim.Stage) int { return cmp.Compare(a.Took, b.Took) })
+	return fmt.Sprintf("%s %v of %v", s.Name, s.Took.Round(time.Millisecond), f.took.Round(time.Millisecond))
 }

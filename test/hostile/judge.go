@@ -87,7 +87,7 @@ func judge(ctx context.Context, args []string) error {
 	f.StringVar(&b.work, "work", "", "folder of the run, with the programs")
 	f.StringVar(&b.spaces, "spaces", "", "what the names of the namespaces begin with")
 	only := f.String("only", "", "numbers of the phases to run, from 0; all if empty")
-	f.IntVar(&b.devices, "devices", 300, "honest devices in each phase")
+	f.IntVar(&b.devices, "devices", 600, "honest devices in each phase")
 	write := f.Bool("write", false, "put the table into docs/reliability.md")
 	_ = f.Parse(args)
 	if err := b.start(ctx); err != nil {
@@ -105,6 +105,7 @@ func judge(ctx context.Context, args []string) error {
 		}
 		fmt.Fprintf(os.Stderr, "%-60s p50 %6.1f ms, p99 %6.1f ms, %d of %d failed, %.0f MiB, disk +%.0f MiB  %s\n",
 			p.words, r.P50, r.P99, r.Failed, r.Flows, r.memory, r.disk, strings.Join(r.did, ", "))
+		fmt.Fprintln(os.Stderr, "    slowest:", r.Worst)
 		if r.Error != "" {
 			fmt.Fprintln(os.Stderr, "   ", r.Error)
 		}
