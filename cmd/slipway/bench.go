@@ -68,7 +68,7 @@ type quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// A benchRun is one wave of devices.
+// A benchRun is one wave of devices, or several.
 type benchRun struct {
 	cpu              time.Duration // of the server, for one device
 	took             time.Duration
@@ -103,10 +103,13 @@ func (c *benchCmd) Run(ctx context.Context, s streams) error {
 	return report.print(s, c.JSON)
 }
 
-// between is the floor as it was around a run.
-func between(a, b floor.Floor) floor.Floor {
-	return floor.Floor{Handshake: (a.Handshake + b.Handshake) / 2, Chain: (a.Chain + b.Chain) / 2,
-		CSR: (a.CSR + b.CSR) / 2, Sign: (a.Sign + b.Sign) / 2}
+// mean is the floor as it was on the whole.
+func mean(all ...floor.Floor) (m floor.Floor) {
+	n := time.Duration(len(all))
+	for _, f := range all {
+		m.Handshake, m.Chain, m.CSR, m.Sign = m.Handshake+f.Handshake/n, m.Chain+f.Chain/n, m.CSR+f.CSR/n, m.Sign+f.Sign/n
+	}
+	return m
 }
 
 // A bench is one server process and what is needed to load it.
@@ -180,37 +183,62 @@ func (b *bench) setUp(ctx context.Context) error {
 	return err
 }
 
-// measure runs a short wave to warm up, the counted ones, and one with Go's
+// measure runs a short wave to warm up, the counted runs, and one with Go's
 // default key exchange.
 func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 	if _, err := b.wave(ctx, b.cmd.Devices/4, x25519); err != nil {
 		return nil, err
 	}
 	r := &benchReport{Devices: b.cmd.Devices, Clients: b.cmd.Clients}
-	before, err := floor.Measure(x25519, 3, 100)
-	if err != nil {
-		return nil, err
-	}
 	for i := range b.cmd.Rounds {
-		run, err := b.wave(ctx, b.cmd.Devices, x25519)
+		run, err := b.run(ctx)
 		if err != nil {
 			return nil, err
 		}
-		after, err := floor.Measure(x25519, 3, 100)
-		if err != nil {
-			return nil, err
-		}
-		run.floor, before = between(before, after), after
 		b.note("run %d      %.0f devices/s, %.0f µs of server CPU each, %.2f × the floor of %.0f", i+1,
 			float64(b.cmd.Devices)/run.took.Seconds(), micros(run.cpu), run.ratio(), micros(run.floor.Device()))
 		r.runs = append(r.runs, *run)
 	}
-	hybrid, err := b.wave(ctx, b.cmd.Devices, nil)
+	hybrid, err := b.wave(ctx, b.cmd.Devices/2, nil)
 	if err != nil {
 		return nil, err
 	}
 	r.Hybrid = &benchHybrid{DeviceMicros: micros(hybrid.cpu)}
 	return r, nil
+}
+
+// parts is how many waves make a run. The floor is taken around each of them:
+// how fast a core is changes within seconds where others use the machine too.
+const parts = 4
+
+func (b *bench) run(ctx context.Context) (*benchRun, error) {
+	run := &benchRun{stages: map[string][]time.Duration{}}
+	var floors []floor.Floor
+	sent := 0
+	for i := 0; ; i++ {
+		f, err := floor.Measure(x25519, 1, 100)
+		if err != nil {
+			return nil, err
+		}
+		if floors = append(floors, f); i == parts {
+			break
+		}
+		n := (b.cmd.Devices - sent) / (parts - i)
+		sent += n
+		w, err := b.wave(ctx, n, x25519)
+		if err != nil {
+			return nil, err
+		}
+		share := float64(n) / float64(b.cmd.Devices)
+		run.cpu += time.Duration(float64(w.cpu) * share)
+		run.took += w.took
+		run.updates, run.commits = run.updates+w.updates*share, run.commits+w.commits*share
+		for name, all := range w.stages {
+			run.stages[name] = append(run.stages[name], all...)
+		}
+	}
+	run.floor = mean(floors...)
+	return run, nil
 }
 
 // wave sends n devices through the flow and reads what it cost the server.

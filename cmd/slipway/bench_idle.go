@@ -169,7 +169,7 @@ func (b *idleBench) measure(ctx context.Context, levels []int) (r *idleReport, e
 		return nil, err
 	}
 	after, err := floor.Measure(x25519, 3, 200)
-	r.FloorMicros = micros(between(before, after).Handshake)
+	r.FloorMicros = micros(mean(before, after).Handshake)
 	r.Ratio = r.ConnectMicros / r.FloorMicros
 	return r, err
 }

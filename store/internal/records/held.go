@@ -30,8 +30,9 @@ type holding struct {
 	size  int
 }
 
-// heldSize bounds what is held. When it is more, it begins anew.
-const heldSize = 4 << 20
+// heldSize bounds what is held, some hundred devices. When it is more, it begins
+// anew.
+const heldSize = 1 << 20
 
 // A leaf is where a certificate lies, a certRow.
 type leaf struct {
