@@ -148,5 +148,6 @@ func (w *writer) post() error {
 	if err != nil {
 		return err
 	}
+	w.posted(body, w.events)
 	return w.sweep(context.Background(), w.conn)
 }

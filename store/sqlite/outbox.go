@@ -44,12 +44,13 @@ func (db *DB) Outbox(ctx context.Context, limit int) (events []event.Event, posi
 			body string
 		)
 		position = max(db.at.left.Load(), db.at.told.Load())
-		return c.Query(ctx, "SELECT id, body FROM outbox WHERE id > $1 ORDER BY id LIMIT $2",
+		// A bare parameter as the limit would compile the statement anew each time.
+		return c.Query(ctx, "SELECT id, body FROM outbox WHERE id > $1 ORDER BY id LIMIT 0 + $2",
 			[]any{position, int64(limit)}, []any{&id, &body}, func() error {
 				if len(events) >= limit {
 					return nil
 				}
-				some, err := records.OpenEvents(body)
+				some, err := db.writer.opened(body)
 				events, position = append(events, some...), id
 				return err
 			})
@@ -58,6 +59,29 @@ func (db *DB) Outbox(ctx context.Context, limit int) (events []event.Event, posi
 		err = db.sweep(ctx)
 	}
 	return events, position, err
+}
+
+// lately bounds the rows whose events the writer still has.
+const lately = 64
+
+// posted remembers what the row says that is about to be committed: it is read
+// at once, as a rule, and only once.
+func (w *writer) posted(body string, events []event.Event) {
+	if w.rows == nil || len(w.rows) >= lately {
+		w.rows = map[string][]event.Event{}
+	}
+	if stored := records.StoredEvents(events); stored != nil {
+		w.rows[body] = stored
+	}
+}
+
+// opened gives the events of a row.
+func (w *writer) opened(body string) ([]event.Event, error) {
+	if events, ok := w.rows[body]; ok {
+		delete(w.rows, body)
+		return events, nil
+	}
+	return records.OpenEvents(body)
 }
 
 // Forget lets Outbox give nothing up to the position any more. The rows are

@@ -61,17 +61,18 @@ type writer struct {
 	// The group under way; the writer's goroutine alone touches it.
 	looks    []*request // those that read before the group writes
 	group    []*request
-	next     int           // the job to run
-	wary     int           // so many groups more, this one included, use savepoints
-	open     bool          // a transaction is open
-	kept     bool          // it holds what a job before this one wrote
-	lingered bool          // it waited for company
-	marked   bool          // the savepoint of this job is set
-	wrote    bool          // this job wrote
-	grown    int           // commits since the folder was told
-	swept    int64         // it deletes rows of the outbox up to here
-	held     records.Held  // of the whole database: nobody else writes it
-	events   []event.Event // of the jobs that succeeded
+	next     int                      // the job to run
+	wary     int                      // so many groups more, this one included, use savepoints
+	open     bool                     // a transaction is open
+	kept     bool                     // it holds what a job before this one wrote
+	lingered bool                     // it waited for company
+	marked   bool                     // the savepoint of this job is set
+	wrote    bool                     // this job wrote
+	grown    int                      // commits since the folder was told
+	swept    int64                    // it deletes rows of the outbox up to here
+	held     records.Held             // of the whole database: nobody else writes it
+	rows     map[string][]event.Event // of the outbox, by their bodies
+	events   []event.Event            // of the jobs that succeeded
 }
 
 func newWriter(db *DB, c *conn) *writer {

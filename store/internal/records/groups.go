@@ -3,6 +3,8 @@ package records
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/ref"
@@ -33,7 +35,7 @@ type groupBody struct {
 }
 
 var (
-	typeShelf    = shelf[things.Type]{kind: "thing type", noun: "Thing type", pack: packType, open: openType}
+	typeShelf    = shelf[things.Type]{kind: "thing type", noun: "Thing type", pack: packType, open: openType, copy: copyType}
 	groupShelf   = shelf[things.Group]{kind: "thing group", noun: "Thing group", pack: packGroup, open: openGroup}
 	billingShelf = shelf[things.BillingGroup]{kind: "billing group", noun: "Billing group", pack: packBilling, open: openBilling}
 )
@@ -47,6 +49,12 @@ func packType(ty *things.Type) any {
 		b.DeprecatedAt = micros(ty.DeprecatedAt)
 	}
 	return b
+}
+
+func copyType(ty *things.Type) *things.Type {
+	c := *ty
+	c.Searchable, c.Propagating, c.Tags = slices.Clone(ty.Searchable), slices.Clone(ty.Propagating), maps.Clone(ty.Tags)
+	return &c
 }
 
 func openType(_ arn.Tenant, name, body string) (*things.Type, error) {

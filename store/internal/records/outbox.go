@@ -2,6 +2,8 @@ package records
 
 import (
 	"encoding/json"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/slipway-iot/slipway/event"
 )
@@ -37,4 +39,16 @@ func OpenEvents(body string) ([]event.Event, error) {
 		events[i] = event.Event{Kind: e.Kind, Tenant: tenant(e.Tenant), ID: e.ID, Detail: e.Detail, Body: e.Body, At: moment(e.At)}
 	}
 	return events, nil
+}
+
+// StoredEvents gives the events as OpenEvents would, none if JSON changes them.
+func StoredEvents(events []event.Event) []event.Event {
+	out := slices.Clone(events)
+	for i, e := range out {
+		if !utf8.ValidString(e.ID) || !utf8.ValidString(e.Detail) || !utf8.ValidString(e.Body) {
+			return nil
+		}
+		out[i].At = moment(micros(e.At))
+	}
+	return out
 }
