@@ -33,8 +33,8 @@ func writeNow(c net.Conn, b []byte) (n int, err error) {
 	return n, err
 }
 
-// hungUp says whether the stream of the other side has ended. It drops what
-// came before that, and waits for nothing.
+// hungUp says whether the stream of the other side has ended. It drops some of
+// what came before that, and waits for nothing.
 func hungUp(c net.Conn) (over bool) {
 	socket, ok := c.(syscall.Conn)
 	if !ok {
@@ -46,11 +46,13 @@ func hungUp(c net.Conn) (over bool) {
 	}
 	var b [512]byte
 	_ = raw.Read(func(fd uintptr) bool {
-		n, err := syscall.Read(int(fd), b[:])
-		for n > 0 {
-			n, err = syscall.Read(int(fd), b[:])
+		for range 4 { // who goes on sending has not hung up
+			n, err := syscall.Read(int(fd), b[:])
+			if n <= 0 {
+				over = n == 0 && err == nil
+				break
+			}
 		}
-		over = n == 0 && err == nil
 		return true
 	})
 	return over

@@ -84,6 +84,7 @@ func honest(ctx context.Context, args []string) error {
 	var all sync.WaitGroup
 	tick := time.NewTicker(*every)
 	defer tick.Stop()
+	first := time.Now()
 	for i := range *count {
 		<-tick.C
 		all.Go(func() {
@@ -91,7 +92,7 @@ func honest(ctx context.Context, args []string) error {
 			d.Key = key
 			began := time.Now()
 			result, conn, err := d.Provision(ctx)
-			t := flow{took: time.Since(began)}
+			t := flow{at: began.Sub(first), took: time.Since(began)}
 			if result != nil {
 				t.stages = result.Stages
 			}
@@ -121,6 +122,7 @@ func honest(ctx context.Context, args []string) error {
 
 // A flow is one device's, with the stages that it went through.
 type flow struct {
+	at     time.Duration // when it began, after the first one
 	took   time.Duration
 	stages []sim.Stage
 }
@@ -128,8 +130,8 @@ type flow struct {
 // longest names the stage that took longest.
 func (f flow) longest() string {
 	if len(f.stages) == 0 {
-		return fmt.Sprintf("%v before anything", f.took.Round(time.Millisecond))
+		return fmt.Sprintf("at %v %v before anything", f.at.Round(time.Millisecond), f.took.Round(time.Millisecond))
 	}
 	s := slices.MaxFunc(f.stages, func(a, b sim.Stage) int { return cmp.Compare(a.Took, b.Took) })
-	return fmt.Sprintf("%s %v of %v", s.Name, s.Took.Round(time.Millisecond), f.took.Round(time.Millisecond))
+	return fmt.Sprintf("at %v %s %v of %v", f.at.Round(time.Millisecond), s.Name, s.Took.Round(time.Millisecond), f.took.Round(time.Millisecond))
 }

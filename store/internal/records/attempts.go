@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -46,6 +47,8 @@ func (tx *Tx) InsertAttempts(ctx context.Context, as []*attempts.Attempt) error 
 			keys = append(keys, []any{d, micros(a.Opened), clean(a.ID)})
 		}
 	}
+	// Many share a key, such as their address: their rows are neighbours.
+	slices.SortFunc(keys, func(a, b []any) int { return cmp.Compare(a[0].(int64), b[0].(int64)) })
 	err := tx.execEach(ctx, `INSERT INTO attempts (id, tenant, opened, closed, keys, body) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, keys = excluded.keys, body = excluded.body`, rows)
 	if err != nil {
