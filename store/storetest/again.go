@@ -32,151 +32,159 @@ func stateOf(ctx context.Context, tx store.Tx) (s state, err error) {
 	return s, err
 }
 
+// A change is one of what was looked up, and what it makes of that.
+type change struct {
+	name string
+	do   func(ctx context.Context, tx store.Tx) error
+	want func(*state)
+}
+
+func tie(left string) ref.Link { return ref.Link{Left: left, Right: "it", Created: noon} }
+
+var changes = []change{
+	{"a changed certificate", func(ctx context.Context, tx store.Tx) error {
+		return tx.UpdateCertificate(ctx, later())
+	}, func(s *state) { s.Cert = later() }},
+	{"a deleted certificate", func(ctx context.Context, tx store.Tx) error {
+		return tx.DeleteCertificate(ctx, arn.Default, certID(1))
+	}, func(s *state) { s.Cert = nil }},
+	{"a certificate that was made anew", func(ctx context.Context, tx store.Tx) error {
+		if err := tx.DeleteCertificate(ctx, arn.Default, certID(1)); err != nil {
+			return err
+		}
+		return tx.InsertCertificate(ctx, later())
+	}, func(s *state) { s.Cert = later() }},
+	{"another link", func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("c"))
+		return err
+	}, func(s *state) { s.Ties = []string{"b", "c", "d"} }},
+	{"a link that is there with other data", func(ctx context.Context, tx store.Tx) error {
+		l := tie("b")
+		l.Data = "!"
+		_, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, l)
+		return err
+	}, func(*state) {}},
+	{"a link less", func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.DropLink(ctx, arn.Default, ref.PolicyTarget, "b", "it")
+		return err
+	}, func(s *state) { s.Ties = []string{"d"} }},
+}
+
 // again asserts that who looks a second time sees what was changed since, also by
 // a driver that remembers what it saw: after every change, made in the
 // transaction that looks, before it, or in one of its parts, and undone or not.
 func again(t *testing.T, open Open) {
-	tie := func(left string) ref.Link { return ref.Link{Left: left, Right: "it", Created: noon} }
-	changes := []struct {
-		name   string
-		change func(ctx context.Context, tx store.Tx) error
-		want   func(*state)
-	}{
-		{"a changed certificate", func(ctx context.Context, tx store.Tx) error {
-			return tx.UpdateCertificate(ctx, later())
-		}, func(s *state) { s.Cert = later() }},
-		{"a deleted certificate", func(ctx context.Context, tx store.Tx) error {
-			return tx.DeleteCertificate(ctx, arn.Default, certID(1))
-		}, func(s *state) { s.Cert = nil }},
-		{"a certificate that was made anew", func(ctx context.Context, tx store.Tx) error {
-			if err := tx.DeleteCertificate(ctx, arn.Default, certID(1)); err != nil {
-				return err
-			}
-			return tx.InsertCertificate(ctx, later())
-		}, func(s *state) { s.Cert = later() }},
-		{"another link", func(ctx context.Context, tx store.Tx) error {
-			_, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("c"))
-			return err
-		}, func(s *state) { s.Ties = []string{"b", "c", "d"} }},
-		{"a link that is there with other data", func(ctx context.Context, tx store.Tx) error {
-			l := tie("b")
-			l.Data = "!"
-			_, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, l)
-			return err
-		}, func(*state) {}},
-		{"a link less", func(ctx context.Context, tx store.Tx) error {
-			_, err := tx.DropLink(ctx, arn.Default, ref.PolicyTarget, "b", "it")
-			return err
-		}, func(s *state) { s.Ties = []string{"d"} }},
-	}
 	for _, c := range changes {
 		for _, how := range []string{"in one transaction", "in a transaction of its own", "in a part", "undone"} {
-			t.Run(c.name+", "+how, func(t *testing.T) {
-				db := open(t)
-				want := state{certificate(1), []string{"b", "d"}}
-				update(t, db, func(ctx context.Context, tx store.Tx) error {
-					for _, left := range []string{"d", "b"} {
-						if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
-							return err
-						}
-					}
-					return tx.InsertCertificate(ctx, certificate(1))
-				})
-				seen(t, db, want)
-				if how != "undone" {
-					c.want(&want)
-				}
-				err := db.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
-					if how != "in a transaction of its own" {
-						if _, err := stateOf(ctx, tx); err != nil {
-							return err
-						}
-					}
-					if how == "in a part" {
-						return tx.Each(ctx, 1, func(ctx context.Context, part store.Tx, _ int) error { return c.change(ctx, part) })
-					}
-					if err := c.change(ctx, tx); err != nil {
-						return err
-					}
-					got, err := stateOf(ctx, tx)
-					if err == nil && how == "undone" {
-						return errMind
-					}
-					if d := cmp.Diff(want, got); d != "" {
-						t.Errorf("before the commit (-want +got)\n%s", d)
-					}
-					return err
-				})
-				if err != nil && err != errMind {
-					t.Fatal(err)
-				}
-				seen(t, db, want)
-			})
+			t.Run(c.name+", "+how, func(t *testing.T) { c.seen(t, open(t), how) })
 		}
 	}
-	t.Run("who gets a record may change his copy", func(t *testing.T) {
-		db := open(t)
-		update(t, db, func(ctx context.Context, tx store.Tx) error {
-			if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("b")); err != nil {
+	t.Run("who gets a record may change his copy", func(t *testing.T) { copies(t, open(t)) })
+	t.Run("a page of a list that is known whole is a page", func(t *testing.T) { pagesOfWhole(t, open(t)) })
+}
+
+func (c change) seen(t *testing.T, db store.DB, how string) {
+	want := state{certificate(1), []string{"b", "d"}}
+	update(t, db, func(ctx context.Context, tx store.Tx) error {
+		for _, left := range []string{"d", "b"} {
+			if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
 				return err
-			}
-			return tx.InsertCertificate(ctx, certificate(1))
-		})
-		for range 2 {
-			seen(t, db, state{certificate(1), []string{"b"}})
-			if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
-				c, err := tx.Certificate(ctx, arn.Default, certID(1))
-				if err != nil {
-					return err
-				}
-				c.PEM, c.Status = "", certs.Revoked
-				links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All)
-				links[0].Left = "other"
-				return err
-			}); err != nil {
-				t.Fatal(err)
 			}
 		}
+		return tx.InsertCertificate(ctx, certificate(1))
 	})
-	t.Run("a page of a list that is known whole is a page", func(t *testing.T) {
-		db := open(t)
-		update(t, db, func(ctx context.Context, tx store.Tx) error {
-			for _, left := range []string{"a", "b", "c"} {
-				if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		var got []string
-		if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
-			if _, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All); err != nil {
+	seen(t, db, want)
+	if how != "undone" {
+		c.want(&want)
+	}
+	err := db.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		if how != "in a transaction of its own" {
+			if _, err := stateOf(ctx, tx); err != nil {
 				return err
 			}
-			for p := (ref.Page{Limit: 2}); ; {
-				links, next, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", p)
-				if err != nil {
-					return err
-				}
-				for _, l := range links {
-					got = append(got, l.Left)
-				}
-				if p.After = next; next == "" {
-					break
-				}
+		}
+		if how == "in a part" {
+			return tx.Each(ctx, 1, func(ctx context.Context, part store.Tx, _ int) error { return c.do(ctx, part) })
+		}
+		if err := c.do(ctx, tx); err != nil {
+			return err
+		}
+		got, err := stateOf(ctx, tx)
+		if err == nil && how == "undone" {
+			return errMind
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("before the commit (-want +got)\n%s", d)
+		}
+		return err
+	})
+	if err != nil && err != errMind {
+		t.Fatal(err)
+	}
+	seen(t, db, want)
+}
+
+func copies(t *testing.T, db store.DB) {
+	update(t, db, func(ctx context.Context, tx store.Tx) error {
+		if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("b")); err != nil {
+			return err
+		}
+		return tx.InsertCertificate(ctx, certificate(1))
+	})
+	for range 2 {
+		seen(t, db, state{certificate(1), []string{"b"}})
+		if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
+			c, err := tx.Certificate(ctx, arn.Default, certID(1))
+			if err != nil {
+				return err
 			}
-			links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.Page{Limit: 9, Descending: true})
-			for _, l := range links {
-				got = append(got, l.Left)
-			}
+			c.PEM, c.Status = "", certs.Revoked
+			links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All)
+			links[0].Left = "other"
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"a", "b", "c", "c", "b", "a"}; !slices.Equal(got, want) {
-			t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func pagesOfWhole(t *testing.T, db store.DB) {
+	update(t, db, func(ctx context.Context, tx store.Tx) error {
+		for _, left := range []string{"a", "b", "c"} {
+			if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
+				return err
+			}
 		}
+		return nil
 	})
+	var got []string
+	if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		if _, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All); err != nil {
+			return err
+		}
+		for p := (ref.Page{Limit: 2}); ; {
+			links, next, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", p)
+			if err != nil {
+				return err
+			}
+			for _, l := range links {
+				got = append(got, l.Left)
+			}
+			if p.After = next; next == "" {
+				break
+			}
+		}
+		links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.Page{Limit: 9, Descending: true})
+		for _, l := range links {
+			got = append(got, l.Left)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a", "b", "c", "c", "b", "a"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 // later is the certificate as it is after its change.
