@@ -88,8 +88,8 @@ func (d *door) enter(c net.Conn, from netip.Addr) verdict {
 	defer d.mu.Unlock()
 	place := placeOf(from)
 	if b := d.failures[place]; b != nil {
-		// Who failed lately may have as many stand here as may fail, or a few.
-		if d.refill(b); b.left < 1 || b.left < float64(d.limits.Burst) && d.standing[place] >= max(int(b.left), few) {
+		// Who failed lately may have as many stand here as it has left, or a few.
+		if d.refill(b); b.left < 1 || b.left < float64(d.limits.Strangers) && d.standing[place] >= max(int(b.left), few) {
 			return tooOften
 		}
 	}
@@ -162,11 +162,24 @@ func (d *door) failedLocked(place netip.Prefix) {
 	d.refill(b)
 	// Below nothing, or who knocks from several addresses in turns would have one
 	// pay for the other, which has nothing left to lose.
-	b.left = max(b.left-1, -float64(d.limits.Burst))
+	burst := float64(d.limits.Burst)
+	b.left = max(min(b.left, burst)-1, -burst)
 }
 
-// refill gives back what the address has earned since.
-func (d *door) refill(b *bucket) { b.gain(d.now(), d.limits.Failures, float64(d.limits.Burst)) }
+// refill gives back what the address has earned since: what may fail, and then
+// by and by all that has room. A crowd that was held off while nothing was left
+// would come in at one blow.
+func (d *door) refill(b *bucket) {
+	now, burst := d.now(), float64(d.limits.Burst)
+	if b.left < burst {
+		full := b.at.Add(time.Duration((burst - b.left) / d.limits.Failures * float64(time.Second)))
+		if b.gain(now, d.limits.Failures, burst); now.Before(full) {
+			return
+		}
+		b.at = full
+	}
+	b.gain(now, burst/2, max(burst, float64(d.limits.Strangers)))
+}
 
 func (d *door) forget() {
 	for a, b := range d.failures {

@@ -52,3 +52,40 @@ func TestAnAddressThatFailedHasNoMoreStandingThanMayFail(t *testing.T) {
 		t.Error("it is locked out for ever")
 	}
 }
+
+// TestACrowdThatFailedComesBackByAndBy holds that an address which has earned
+// its failures back does not let in at once all whom it was refused.
+func TestACrowdThatFailedComesBackByAndBy(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	d := newDoor(Limits{Strangers: 1000, Burst: 20, Failures: 2}.withDefaults(), func() time.Time { return now })
+	from := netip.MustParseAddr("192.0.2.1")
+	for range 40 {
+		d.failed(from)
+	}
+	standing := 0
+	for _, step := range []struct{ after, standing int }{
+		{10, 0}, // seconds; it owed 20
+		{1, few},
+		{4, 10},
+		{5, 20},
+		{2, 40},
+		{20, 240},
+		{3600, 1000},
+	} {
+		now = now.Add(time.Duration(step.after) * time.Second)
+		for standing < 1000 {
+			ours, _ := net.Pipe()
+			if d.enter(ours, from) != admitted {
+				break
+			}
+			standing++
+		}
+		if standing != step.standing {
+			t.Errorf("at %v %d stand in the door, expected %d", now.Format(time.TimeOnly), standing, step.standing)
+		}
+	}
+	d.failed(from)
+	if got := d.failures[placeOf(from)].left; got != 19 {
+		t.Errorf("after a failure %g may fail, expected 19", got)
+	}
+}

@@ -19,7 +19,7 @@ type ear struct {
 	room *anteroom // nil once the handshake is over
 	ctx  context.Context
 	from netip.Prefix
-	turn bool
+	turn *guest // nil: it has none
 
 	mu    sync.Mutex // of writes, and of what follows
 	hasty bool       // a write does not wait for the device: nobody but its writer may have to
@@ -38,9 +38,9 @@ func (e *ear) Read(b []byte) (int, error) {
 
 // rest gives the turn back.
 func (e *ear) rest() {
-	if e.turn {
-		e.turn = false
-		e.room.give()
+	if e.turn != nil {
+		e.room.give(e.turn)
+		e.turn = nil
 	}
 }
 
