@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -13,16 +14,45 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
+	"github.com/slipway-iot/slipway/things"
 )
 
-// A state is a certificate, nil for none, and what is tied to it.
+// A state is a certificate, a thing and a token, nil for none, and what is tied
+// to a name.
 type state struct {
-	Cert *certs.Certificate
-	Ties []string
+	Cert  *certs.Certificate
+	Thing *things.Thing
+	Token *certs.TokenRecord
+	Ties  []string
+}
+
+// first is the state before any change.
+func first() state {
+	return state{certificate(1), thing("it"), ticket(), []string{"b", "d"}}
+}
+
+// ticket is an ownership token that is not spent.
+func ticket() *certs.TokenRecord {
+	return &certs.TokenRecord{Tenant: arn.Default, Digest: certs.Digest{1}, CertID: certID(1), Expires: noon.Add(time.Hour)}
+}
+
+func (s state) store(ctx context.Context, tx store.Tx) error {
+	for _, left := range s.Ties {
+		if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(tx.InsertCertificate(ctx, s.Cert), tx.InsertThing(ctx, s.Thing), tx.InsertToken(ctx, s.Token))
 }
 
 func stateOf(ctx context.Context, tx store.Tx) (s state, err error) {
 	if s.Cert, err = tx.Certificate(ctx, arn.Default, certID(1)); err != nil && !fault.Is(err, fault.Missing) {
+		return s, err
+	}
+	if s.Thing, err = tx.Thing(ctx, arn.Default, "it"); err != nil && !fault.Is(err, fault.Missing) {
+		return s, err
+	}
+	if s.Token, err = tx.Token(ctx, arn.Default, ticket().Digest); err != nil && !fault.Is(err, fault.Missing) {
 		return s, err
 	}
 	links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All)
@@ -54,6 +84,24 @@ var changes = []change{
 		}
 		return tx.InsertCertificate(ctx, later())
 	}, func(s *state) { s.Cert = later() }},
+	{"a changed thing", func(ctx context.Context, tx store.Tx) error {
+		return tx.UpdateThing(ctx, laterThing())
+	}, func(s *state) { s.Thing = laterThing() }},
+	{"a deleted thing", func(ctx context.Context, tx store.Tx) error {
+		return tx.DeleteThing(ctx, arn.Default, "it")
+	}, func(s *state) { s.Thing = nil }},
+	{"a thing that was made anew", func(ctx context.Context, tx store.Tx) error {
+		if err := tx.DeleteThing(ctx, arn.Default, "it"); err != nil {
+			return err
+		}
+		return tx.InsertThing(ctx, laterThing())
+	}, func(s *state) { s.Thing = laterThing() }},
+	{"a spent token", func(ctx context.Context, tx store.Tx) error {
+		return tx.SpendToken(ctx, spent())
+	}, func(s *state) { s.Token = spent() }},
+	{"a deleted token", func(ctx context.Context, tx store.Tx) error {
+		return tx.DeleteToken(ctx, arn.Default, ticket().Digest)
+	}, func(s *state) { s.Token = nil }},
 	{"another link", func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("c"))
 		return err
@@ -80,19 +128,13 @@ func again(t *testing.T, open Open) {
 		}
 	}
 	t.Run("who gets a record may change his copy", func(t *testing.T) { copies(t, open(t)) })
+	t.Run("a new certificate has what was tied to it since", func(t *testing.T) { tiesOfNew(t, open(t)) })
 	t.Run("a page of a list that is known whole is a page", func(t *testing.T) { pagesOfWhole(t, open(t)) })
 }
 
 func (c change) seen(t *testing.T, db store.DB, how string) {
-	want := state{certificate(1), []string{"b", "d"}}
-	update(t, db, func(ctx context.Context, tx store.Tx) error {
-		for _, left := range []string{"d", "b"} {
-			if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie(left)); err != nil {
-				return err
-			}
-		}
-		return tx.InsertCertificate(ctx, certificate(1))
-	})
+	want := first()
+	update(t, db, want.store)
 	seen(t, db, want)
 	if how != "undone" {
 		c.want(&want)
@@ -125,25 +167,53 @@ func (c change) seen(t *testing.T, db store.DB, how string) {
 }
 
 func copies(t *testing.T, db store.DB) {
-	update(t, db, func(ctx context.Context, tx store.Tx) error {
-		if _, err := tx.PutLink(ctx, arn.Default, ref.PolicyTarget, tie("b")); err != nil {
-			return err
-		}
-		return tx.InsertCertificate(ctx, certificate(1))
-	})
+	put := first()
+	update(t, db, put.store)
+	put.Thing.Attributes["serial"] = "changed after it was put"
+	answered := spent()
+	update(t, db, func(ctx context.Context, tx store.Tx) error { return tx.SpendToken(ctx, answered) })
+	answered.Answer[0]++
+	want := first()
+	want.Token = spent()
 	for range 2 {
-		seen(t, db, state{certificate(1), []string{"b"}})
+		seen(t, db, want)
 		if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
-			c, err := tx.Certificate(ctx, arn.Default, certID(1))
+			got, err := stateOf(ctx, tx)
 			if err != nil {
 				return err
 			}
-			c.PEM, c.Status = "", certs.Revoked
+			got.Cert.PEM, got.Cert.Status = "", certs.Revoked
+			got.Thing.Attributes["serial"] = "other"
+			got.Token.Answer[0]++
 			links, _, err := tx.Lefts(ctx, arn.Default, ref.PolicyTarget, "it", ref.All)
 			links[0].Left = "other"
 			return err
 		}); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func tiesOfNew(t *testing.T, db store.DB) {
+	name := arn.Default.Cert(certID(1))
+	update(t, db, func(ctx context.Context, tx store.Tx) error {
+		return tx.InsertCertificate(ctx, certificate(1))
+	})
+	for i, k := range []ref.Kind{ref.PolicyTarget, ref.ThingPrincipal} {
+		for n := range 2 {
+			if err := db.Peek(t.Context(), func(ctx context.Context, tx store.Tx) error {
+				links, _, err := tx.Lefts(ctx, arn.Default, k, name, ref.All)
+				if len(links) != n {
+					t.Errorf("%s: %d are tied to it, expected %d", k, len(links), n)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			update(t, db, func(ctx context.Context, tx store.Tx) error {
+				_, err := tx.PutLink(ctx, arn.Default, k, ref.Link{Left: string(rune('a' + i)), Right: name, Created: noon})
+				return err
+			})
 		}
 	}
 }
@@ -192,6 +262,20 @@ func later() *certs.Certificate {
 	c := certificate(1)
 	c.Status, c.Version, c.Modified = certs.Active, 2, noon.Add(time.Minute)
 	return c
+}
+
+// laterThing is the thing as it is after its change.
+func laterThing() *things.Thing {
+	th := thing("it")
+	th.Type, th.BillingGroup, th.Attributes, th.Version = "", "south", map[string]string{"a": "b"}, 2
+	return th
+}
+
+// spent is the token as it is after its change.
+func spent() *certs.TokenRecord {
+	r := ticket()
+	r.Spent, r.Request, r.Answer = true, certs.Digest{2}, []byte("answer")
+	return r
 }
 
 // seen looks twice, in both ways in which a device is looked up.

@@ -68,7 +68,9 @@ func noCertificate(id arn.CertID) error {
 	return fault.New(fault.Missing, "Certificate %s does not exist.", arn.Clip(string(id), 64))
 }
 
-// InsertCertificate writes a certificate whose id is new to the tenant.
+// InsertCertificate writes a certificate whose id is new to the tenant. Nothing
+// is tied to one that does not exist: who ties makes sure of that, and who deletes
+// one unties it before.
 func (tx *Tx) InsertCertificate(ctx context.Context, c *certs.Certificate) error {
 	r := rowOf(c)
 	n, err := tx.exec(ctx, `INSERT INTO certificates (tenant, `+certColumns+`)
@@ -77,6 +79,9 @@ func (tx *Tx) InsertCertificate(ctx context.Context, c *certs.Certificate) error
 		r.notBefore, r.notAfter, r.created, r.modified, r.version, r.generation)
 	if err == nil && n > 0 {
 		tx.held.keepCertificate(c.Tenant, r)
+		for _, k := range []ref.Kind{ref.ThingPrincipal, ref.PolicyTarget} {
+			tx.held.keepTies(tied{c.Tenant, k, c.Tenant.Cert(c.ID)}, nil)
+		}
 	}
 	return expect(n, err, fault.Exists, "Certificate %s exists already.", c.ID)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/tenants"
 )
@@ -18,7 +19,7 @@ import (
 // It belongs to the goroutine that writes. A nil Held holds nothing: that of a
 // database which others write too.
 type Held struct {
-	known map[any]holding // by place, leaf or tied
+	known map[any]holding // by place, leaf, named, ticket or tied
 	size  int             // of all, in bytes
 
 	limits map[arn.Tenant]*tenants.Record // nobody changes these
@@ -38,6 +39,18 @@ const heldSize = 1 << 20
 type leaf struct {
 	tenant arn.Tenant
 	id     arn.CertID
+}
+
+// A named is where a thing lies, a thingRow.
+type named struct {
+	tenant arn.Tenant
+	name   string
+}
+
+// A ticket is where an ownership token lies, a tokenRow.
+type ticket struct {
+	tenant arn.Tenant
+	digest certs.Digest
 }
 
 // A tied is a name with all that is tied to it as the left end of one kind, a
@@ -84,6 +97,14 @@ const overhead = 256
 
 func (h *Held) keepCertificate(t arn.Tenant, r certRow) {
 	h.keep(leaf{t, arn.CertID(r.id)}, r, overhead+len(r.pem)+len(r.id)+len(r.serial))
+}
+
+func (h *Held) keepThing(t arn.Tenant, r thingRow) {
+	h.keep(named{t, r.name}, r, overhead+len(r.name)+len(r.attributes))
+}
+
+func (h *Held) keepToken(at ticket, r tokenRow) {
+	h.keep(at, r, overhead+len(r.cert)+len(r.request)+len(r.answer))
 }
 
 func (h *Held) keepTies(at tied, links []ref.Link) {

@@ -56,6 +56,9 @@ func noThing(name string) error {
 
 // Thing gives the thing with the name.
 func (tx *Tx) Thing(ctx context.Context, t arn.Tenant, name string) (*things.Thing, error) {
+	if r, ok := recall[thingRow](tx.held, named{t, name}); ok && !tx.ended {
+		return r.thing(t)
+	}
 	var r thingRow
 	found, err := tx.get(ctx, "SELECT "+thingColumns+" FROM things WHERE tenant = $1 AND name = $2",
 		[]any{t.String(), name}, r.dest()...)
@@ -65,6 +68,7 @@ func (tx *Tx) Thing(ctx context.Context, t arn.Tenant, name string) (*things.Thi
 	if !found {
 		return nil, noThing(name)
 	}
+	tx.held.keepThing(t, r)
 	return r.thing(t)
 }
 
@@ -74,8 +78,12 @@ func (tx *Tx) InsertThing(ctx context.Context, th *things.Thing) error {
 	if err != nil {
 		return err
 	}
+	r := thingRow{th.Name, th.ID, th.Type, th.BillingGroup, attributes, th.Version, micros(th.Created)}
 	n, err := tx.exec(ctx, "INSERT INTO things (tenant, "+thingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-		th.Tenant.String(), th.Name, th.ID, th.Type, th.BillingGroup, attributes, th.Version, micros(th.Created))
+		th.Tenant.String(), r.name, r.id, r.kind, r.billing, r.attributes, r.version, r.created)
+	if err == nil && n > 0 {
+		tx.held.keepThing(th.Tenant, r)
+	}
 	return expect(n, err, fault.Exists, "Thing %s exists already.", th.Name)
 }
 
@@ -85,6 +93,7 @@ func (tx *Tx) UpdateThing(ctx context.Context, th *things.Thing) error {
 	if err != nil {
 		return err
 	}
+	tx.held.drop(named{th.Tenant, th.Name})
 	n, err := tx.exec(ctx, "UPDATE things SET type = $1, billing = $2, attributes = $3, version = $4 WHERE tenant = $5 AND name = $6",
 		th.Type, th.BillingGroup, attributes, th.Version, th.Tenant.String(), th.Name)
 	if err == nil && n == 0 {
@@ -95,6 +104,7 @@ func (tx *Tx) UpdateThing(ctx context.Context, th *things.Thing) error {
 
 // DeleteThing removes the thing alone; its links are the caller's.
 func (tx *Tx) DeleteThing(ctx context.Context, t arn.Tenant, name string) error {
+	tx.held.drop(named{t, name})
 	n, err := tx.exec(ctx, "DELETE FROM things WHERE tenant = $1 AND name = $2", t.String(), name)
 	if err == nil && n == 0 {
 		return noThing(name)

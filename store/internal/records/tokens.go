@@ -1,7 +1,9 @@
 package records
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -31,7 +33,7 @@ func (r *tokenRow) token() *certs.TokenRecord {
 	copy(rec.Digest[:], r.digest)
 	copy(rec.Request[:], r.request)
 	if len(r.answer) > 0 {
-		rec.Answer = r.answer
+		rec.Answer = slices.Clone(r.answer)
 	}
 	return rec
 }
@@ -51,10 +53,22 @@ func orEmpty(b []byte) []byte {
 	return b
 }
 
+// rowOfToken is the row of r, which keeps nothing of it.
+func rowOfToken(r *certs.TokenRecord) tokenRow {
+	return tokenRow{
+		r.Tenant.String(), string(r.CertID), bytes.Clone(r.Digest[:]), digestOrNothing(r.Request), append([]byte{}, r.Answer...),
+		micros(r.Expires), bit(r.Spent),
+	}
+}
+
 // InsertToken writes the digest of a new ownership token.
-func (tx *Tx) InsertToken(ctx context.Context, r *certs.TokenRecord) error {
+func (tx *Tx) InsertToken(ctx context.Context, t *certs.TokenRecord) error {
+	r := rowOfToken(t)
 	n, err := tx.exec(ctx, "INSERT INTO tokens ("+tokenColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-		r.Tenant.String(), r.Digest[:], string(r.CertID), micros(r.Expires), bit(r.Spent), digestOrNothing(r.Request), orEmpty(r.Answer))
+		r.tenant, r.digest, r.cert, r.expires, r.spent, r.request, r.answer)
+	if err == nil && n > 0 {
+		tx.held.keepToken(ticket{t.Tenant, t.Digest}, r)
+	}
 	return expect(n, err, fault.Exists, "The certificate ownership token exists already.")
 }
 
@@ -64,6 +78,10 @@ func noToken() error {
 
 // Token gives the token with the digest, expired and spent ones included.
 func (tx *Tx) Token(ctx context.Context, t arn.Tenant, d certs.Digest) (*certs.TokenRecord, error) {
+	at := ticket{t, d}
+	if r, ok := recall[tokenRow](tx.held, at); ok && !tx.ended {
+		return r.token(), nil
+	}
 	var r tokenRow
 	found, err := tx.get(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE digest = $1 AND tenant = $2",
 		[]any{d[:], t.String()}, r.dest()...)
@@ -73,15 +91,23 @@ func (tx *Tx) Token(ctx context.Context, t arn.Tenant, d certs.Digest) (*certs.T
 	if !found {
 		return nil, noToken()
 	}
+	tx.held.keepToken(at, r)
 	return r.token(), nil
 }
 
 // SpendToken writes Spent, Request and Answer.
-func (tx *Tx) SpendToken(ctx context.Context, r *certs.TokenRecord) error {
+func (tx *Tx) SpendToken(ctx context.Context, t *certs.TokenRecord) error {
+	at, r := ticket{t.Tenant, t.Digest}, rowOfToken(t)
+	known, ok := recall[tokenRow](tx.held, at)
+	tx.held.drop(at)
 	n, err := tx.exec(ctx, "UPDATE tokens SET spent = $1, request = $2, answer = $3 WHERE digest = $4 AND tenant = $5",
-		bit(r.Spent), digestOrNothing(r.Request), orEmpty(r.Answer), r.Digest[:], r.Tenant.String())
+		r.spent, r.request, r.answer, r.digest, r.tenant)
 	if err == nil && n == 0 {
 		return noToken()
+	}
+	if err == nil && ok {
+		known.spent, known.request, known.answer = r.spent, r.request, r.answer
+		tx.held.keepToken(at, known)
 	}
 	return err
 }
@@ -102,6 +128,7 @@ func (tx *Tx) ExpiredTokens(ctx context.Context, now time.Time, limit int) ([]*c
 
 // DeleteToken forgets a token and the answer it remembers.
 func (tx *Tx) DeleteToken(ctx context.Context, t arn.Tenant, d certs.Digest) error {
+	tx.held.drop(ticket{t, d})
 	n, err := tx.exec(ctx, "DELETE FROM tokens WHERE digest = $1 AND tenant = $2", d[:], t.String())
 	if err == nil && n == 0 {
 		return noToken()
