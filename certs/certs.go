@@ -106,6 +106,7 @@ type ClaimRecord struct {
 // there is something already.
 type Store interface {
 	Certificate(ctx context.Context, t arn.Tenant, id arn.CertID) (*Certificate, error)
+	// InsertCertificate writes one that nothing is tied to yet.
 	InsertCertificate(ctx context.Context, c *Certificate) error
 	UpdateCertificate(ctx context.Context, c *Certificate) error // status, modified, version
 	DeleteCertificate(ctx context.Context, t arn.Tenant, id arn.CertID) error

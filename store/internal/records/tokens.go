@@ -3,7 +3,6 @@ package records
 import (
 	"bytes"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
@@ -33,7 +32,7 @@ func (r *tokenRow) token() *certs.TokenRecord {
 	copy(rec.Digest[:], r.digest)
 	copy(rec.Request[:], r.request)
 	if len(r.answer) > 0 {
-		rec.Answer = slices.Clone(r.answer)
+		rec.Answer = bytes.Clone(r.answer)
 	}
 	return rec
 }
