@@ -47,7 +47,8 @@ func TestAddressesTakeTurns(t *testing.T) {
 }
 
 // Crowds, of however many addresses, leave half the turns to those who come
-// alone, as long as somebody does.
+// alone, as long as somebody does. Here and below, time.Sleep moves the clock of
+// synctest and waits for nothing.
 func TestACrowdLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const turns = 4

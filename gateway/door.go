@@ -166,8 +166,9 @@ func (d *door) failedLocked(place netip.Prefix) {
 	b.left = max(min(b.left, burst)-1, -burst)
 }
 
-// refill gives back what the address has earned since: what may fail, and then
-// by and by all that has room. A crowd that was held off while nothing was left
+// refill gives back what the address has earned since: first what may fail, at
+// the rate of failures that are borne, and then half a burst a second until it may
+// fill the door. Without that, a crowd that was held off while nothing was left
 // would come in at one blow.
 func (d *door) refill(b *bucket) {
 	now, burst := d.now(), float64(d.limits.Burst)
