@@ -23,8 +23,8 @@ type sealer struct {
 	mu  sync.Mutex // this node's turns
 }
 
-// How much is sealed in one transaction, and how often one sealer tries when
-// others come first.
+// How much is sealed in one transaction, and how often a sealer tries at one
+// head that it cannot move.
 const (
 	sealBatch = 32
 	sealTries = 10
@@ -33,33 +33,36 @@ const (
 // headContext ties the seal of a head to what it is.
 const headContext = "audit head"
 
-// run seals all that waits.
+// run seals all that waits. Another node that came first has done part of it,
+// however often that happens.
 func (s *sealer) run(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lost := 0
+	tries, at := 0, int64(-1)
 	for {
-		n, err := s.batch(ctx)
+		n, from, err := s.batch(ctx)
+		if from != at {
+			tries, at = 0, from
+		}
+		tries++
 		switch {
-		case fault.Is(err, fault.Conflict) && lost < sealTries:
-			lost++
+		case fault.Is(err, fault.Conflict) && tries <= sealTries:
 		case err != nil || n == 0:
 			return err
-		default:
-			lost = 0
 		}
 	}
 }
 
-// batch seals what has waited longest, and says how many records that were.
-// The hashes are computed between two transactions, so that the one that
-// writes is short; a crash between them leaves the records to the next turn.
-func (s *sealer) batch(ctx context.Context) (int, error) {
+// batch seals what has waited longest, and says how many records that were and
+// behind which one they come. The hashes are computed between two transactions, so
+// that the one that writes is short; a crash between them leaves the records to the
+// next turn.
+func (s *sealer) batch(ctx context.Context) (n int, behind int64, err error) {
 	var (
 		from    audit.Head
 		entries []audit.Entry
 	)
-	err := s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+	err = s.db.View(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		if entries, err = tx.UnsealedAudit(ctx, sealBatch); err != nil || len(entries) == 0 {
 			return err
 		}
@@ -67,14 +70,14 @@ func (s *sealer) batch(ctx context.Context) (int, error) {
 		return err
 	})
 	if err != nil || len(entries) == 0 {
-		return 0, err
+		return 0, from.Sequence, err
 	}
 	if !s.vouches(from) { // our seal would hide what somebody did
-		return 0, fault.New(fault.Internal, "The end of the audit trail was not sealed with this server's key; no record is put behind it.")
+		return 0, from.Sequence, fault.New(fault.Internal, "The end of the audit trail was not sealed with this server's key; no record is put behind it.")
 	}
 	to := audit.Chain(from, entries)
 	to.Seal = s.box.Seal(headContext, []byte(to.String()))
-	return len(entries), s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+	return len(entries), from.Sequence, s.db.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		return tx.SealAudit(ctx, from, to, entries)
 	})
 }
