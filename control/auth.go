@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
-	"github.com/slipway-iot/slipway/control/sigv4"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/tenants"
 	"github.com/slipway-iot/slipway/trail"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 // getCallerIdentity is the one action that needs no tenant, only a key: tools

@@ -18,7 +18,7 @@ import (
 )
 
 // signers knows access keys, and believes whoever names one. Signatures are
-// verified in the tests of control/sigv4, and together with this in server's.
+// verified in the tests of wire/sigv4, and together with this in server's.
 type signers struct {
 	mu   sync.Mutex
 	keys map[string]Caller

@@ -15,15 +15,14 @@ import (
 	"strings"
 	"time"
 
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 // attempts is how often a call is made in all, where it may yet succeed.
 const attempts = 3
 
-// unsigned stands in a signature for the digest of a body that was not read
-// ahead.
-const unsigned = "UNSIGNED-PAYLOAD"
+// signedFor is what a signature calls S3, whoever serves it.
+const signedFor = "s3"
 
 // longest bounds what is read of an answer that is no object: a thousand keys,
 // each byte of them escaped.
@@ -121,15 +120,7 @@ func (b *Bucket) request(ctx context.Context, c call) (*http.Request, error) {
 		r.Header.Set("Expect", "100-continue")
 	}
 	r.Header.Set("X-Amz-Content-Sha256", digest)
-	return r, b.signer.SignHTTP(ctx, b.key, r, digest, "s3", b.region, time.Now())
-}
-
-// newSigner makes a signer, which leaves the path as it is: S3 alone of AWS's
-// services does not encode it a second time. A bucket has one of its own,
-// since a signer remembers keys by their names and would go on with a secret
-// that was replaced.
-func newSigner() *v4.Signer {
-	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	return r, b.key.Sign(r, b.region, signedFor, digest, time.Now())
 }
 
 // digest of a body is not taken where TLS guards it on its way: that would
@@ -138,7 +129,7 @@ func (b *Bucket) digest(body *io.SectionReader) (string, error) {
 	hash := sha256.New()
 	if body != nil {
 		if strings.HasPrefix(b.base, "https:") {
-			return unsigned, nil
+			return sigv4.Unsigned, nil
 		}
 		if _, err := io.Copy(hash, io.NewSectionReader(body, 0, body.Size())); err != nil {
 			return "", err

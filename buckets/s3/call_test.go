@@ -19,6 +19,7 @@ import (
 
 	"github.com/slipway-iot/slipway/buckets"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 // A service answers in place of the network.
@@ -172,7 +173,7 @@ func TestAListIsAListOnly(t *testing.T) {
 
 func TestABodyIsReadOnceWhereTLSGuardsIt(t *testing.T) {
 	sum := sha256.Sum256([]byte("text"))
-	for base, want := range map[string]string{"https://s3.example.com": unsigned, "http://s3.example.com": hex.EncodeToString(sum[:])} {
+	for base, want := range map[string]string{"https://s3.example.com": sigv4.Unsigned, "http://s3.example.com": hex.EncodeToString(sum[:])} {
 		b := at(t, base, func(r *http.Request) (*http.Response, error) {
 			if got := r.Header.Get("X-Amz-Content-Sha256"); got != want {
 				t.Errorf("%s: got %s", base, got)

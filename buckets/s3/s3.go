@@ -1,6 +1,6 @@
 // Package s3 keeps a bucket in an S3-compatible service. Five calls are all it
-// takes, so it makes them itself and leaves only the signature to the SDK, whose
-// client of S3 took longer to compile than any package but the SQL database.
+// takes, so it makes them itself: the SDK's client of S3 took longer to compile
+// than any package but the SQL database.
 package s3
 
 import (
@@ -15,19 +15,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
 	"github.com/slipway-iot/slipway/buckets"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 // A Bucket is one bucket of a service.
 type Bucket struct {
 	base, name string // the service's URL without a slash at its end, the bucket there
 	region     string
-	key        aws.Credentials
-	signer     *v4.Signer
+	key        sigv4.Key
 	client     *http.Client
 	spool      string // where bodies of unknown length wait to be sent
 }
@@ -40,8 +37,8 @@ func Open(spec buckets.Spec, spool string) *Bucket {
 	}
 	return &Bucket{
 		base: strings.TrimRight(spec.URL, "/"), name: spec.Bucket, region: region,
-		key:    aws.Credentials{AccessKeyID: spec.AccessKeyID, SecretAccessKey: spec.Secret},
-		signer: newSigner(), client: newClient(), spool: spool,
+		key:    sigv4.Key{ID: spec.AccessKeyID, Secret: spec.Secret},
+		client: newClient(), spool: spool,
 	}
 }
 
@@ -191,7 +188,7 @@ func (b *Bucket) Link(ctx context.Context, method, key string, life time.Duratio
 	if err != nil {
 		return "", failed(err)
 	}
-	link, _, err := b.signer.PresignHTTP(ctx, b.key, r, unsigned, "s3", b.region, time.Now())
+	link, err := b.key.Presign(r, b.region, signedFor, sigv4.Unsigned, time.Now())
 	if err != nil {
 		return "", failed(err)
 	}

@@ -23,8 +23,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 // A Client calls one control plane with one access key. Its fields are set
@@ -176,8 +175,8 @@ func (c *Client) sign(r *http.Request, payload []byte) error {
 		now = c.Now
 	}
 	sum := sha256.Sum256(payload)
-	key := aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.Secret, SessionToken: c.SessionToken}
-	return v4.NewSigner().SignHTTP(r.Context(), key, r, hex.EncodeToString(sum[:]), service, c.Region, now())
+	key := sigv4.Key{ID: c.AccessKeyID, Secret: c.Secret, Token: c.SessionToken}
+	return key.Sign(r, c.Region, service, hex.EncodeToString(sum[:]), now())
 }
 
 // client makes the HTTP client at the first call. It follows no redirect: the

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/client/api"
-	"github.com/slipway-iot/slipway/control/sigv4"
+	"github.com/slipway-iot/slipway/wire/sigv4"
 )
 
 const secret = "a secret that is long enough"

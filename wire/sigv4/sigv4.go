@@ -1,11 +1,12 @@
-// Package sigv4 verifies AWS Signature Version 4, in the headers of a request
-// or in its query.
+// Package sigv4 makes and verifies AWS Signature Version 4, in the headers of a
+// request or in its query.
 //
-// Parse reads what the Authorization header claims, ParsePresigned what the
-// query does, without believing it; the caller finds the secret of the key that
-// it names; Verify compares. What is
-// verified is what a handler reads: the path as it came, still encoded; the
-// query as decoded; the signed headers; the SHA-256 of the body.
+// Key's Sign and Presign make one. To verify one, Parse reads what the
+// Authorization header claims, ParsePresigned what the query does, without
+// believing it; the caller finds the secret of the key that it names; Verify
+// compares. What is verified is what a handler reads: the path as it came,
+// still encoded; the query as decoded; the signed headers; the SHA-256 of the
+// body.
 //
 // Every refusal says what differs, since "signature does not match" alone
 // costs people hours.

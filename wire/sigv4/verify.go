@@ -42,8 +42,7 @@ func (s *Signature) Verify(r *http.Request, body [sha256.Size]byte, secret strin
 	key := s.signingKey(secret)
 	for _, path := range canonicalPaths(r.URL.EscapedPath()) {
 		for _, query := range queries {
-			text := strings.Join([]string{r.Method, path, query, headers, strings.Join(s.headers, ";"), sum}, "\n")
-			if hmac.Equal(s.sum, s.sign(key, text)) {
+			if hmac.Equal(s.sum, s.sign(key, s.request(r.Method, path, query, headers, sum))) {
 				return nil
 			}
 		}
@@ -96,6 +95,11 @@ func (s *Signature) signingKey(secret string) []byte {
 		key = mac(key, part)
 	}
 	return key
+}
+
+// request is the canonical request.
+func (s *Signature) request(method, path, query, headers, sum string) string {
+	return strings.Join([]string{method, path, query, headers, strings.Join(s.headers, ";"), sum}, "\n")
 }
 
 func (s *Signature) sign(key []byte, canonical string) []byte {
