@@ -59,7 +59,6 @@ var owners = []owner{
 	{"modernc.org/libc", []string{"store/sqlite"}},
 	{"modernc.org/sqlite", []string{"store/sqlite"}},
 	{"github.com/jackc/pgx/v5", []string{"store/postgres"}},
-	{"github.com/pressly/goose/v3", []string{"store/internal/migrate"}},
 	{"github.com/fxamacker/cbor/v2", []string{"wire"}},
 	{"github.com/prometheus/client_golang", nil},
 	{"github.com/prometheus/client_model", nil},

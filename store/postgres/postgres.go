@@ -16,7 +16,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store"
@@ -119,12 +118,23 @@ func configure(url string) (*pgxpool.Config, error) {
 }
 
 func migrated(ctx context.Context, config *pgx.ConnConfig) error {
-	db := stdlib.OpenDB(*config)
-	defer db.Close()
-	if err := db.PingContext(ctx); err != nil {
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
 		return unreachable(err)
 	}
-	return migrate.Up(ctx, db, migrate.Postgres)
+	defer c.Close(context.WithoutCancel(ctx))
+	return migrate.Up(ctx, session{c}, migrate.Postgres)
+}
+
+// A session changes the schema over a connection of its own.
+type session struct{ c *pgx.Conn }
+
+func (s session) Script(ctx context.Context, statements string) error {
+	return s.c.PgConn().Exec(ctx, statements).Close()
+}
+
+func (s session) Number(ctx context.Context, query string) (n int64, err error) {
+	return n, s.c.QueryRow(ctx, query).Scan(&n)
 }
 
 // View runs f on a snapshot: it sees one committed state throughout.

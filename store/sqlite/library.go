@@ -119,6 +119,19 @@ func (l *library) compile(query string) (*compiled, error) {
 	return c, nil
 }
 
+// script runs statements without arguments, up to the first that fails.
+func (l *library) script(statements string) error {
+	text, err := libc.CString(statements)
+	if err != nil {
+		return err
+	}
+	defer libc.Xfree(l.tls, text)
+	if rc := lib.Xsqlite3_exec(l.tls, l.db, text, 0, 0, 0); rc != lib.SQLITE_OK {
+		return l.failure(rc)
+	}
+	return nil
+}
+
 func (l *library) finalize(c *compiled) { lib.Xsqlite3_finalize(l.tls, c.handle) }
 
 // reset ends the statement's run. Its error was seen by step.

@@ -2,13 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
-	"net/url"
 	"strconv"
 	"strings"
-
-	"modernc.org/sqlite"
 
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/store/internal/migrate"
@@ -21,7 +16,7 @@ var oldest = [3]int{3, 51, 3}
 // migrated checks the library and brings the schema of the file up to date.
 // The file says its version in user_version, so that an ordinary start does
 // not pay for the migration machinery.
-func migrated(ctx context.Context, c *conn, path string) error {
+func migrated(ctx context.Context, c *conn) error {
 	if err := checkLibrary(c); err != nil {
 		return err
 	}
@@ -32,9 +27,7 @@ func migrated(ctx context.Context, c *conn, path string) error {
 	if err := migrate.Check(version); err != nil || version == migrate.Latest {
 		return err
 	}
-	db := sql.OpenDB(connector(path))
-	defer db.Close()
-	if err := migrate.Up(ctx, db, migrate.SQLite); err != nil {
+	if err := migrate.Up(ctx, session{c}, migrate.SQLite); err != nil {
 		return err
 	}
 	return c.run("PRAGMA user_version = " + strconv.Itoa(migrate.Latest))
@@ -64,13 +57,11 @@ func atLeast(version string, want [3]int) bool {
 	return true
 }
 
-// A connector opens plain connections to the file for the migrations.
-type connector string
+// A session changes the schema over the writer's connection.
+type session struct{ c *conn }
 
-func (path connector) Connect(context.Context) (driver.Conn, error) {
-	return new(sqlite.Driver).Open((&url.URL{
-		Scheme: "file", Path: string(path), RawQuery: "_busy_timeout=5000",
-	}).String())
+func (s session) Script(_ context.Context, statements string) error {
+	return s.c.lib.script(statements)
 }
 
-func (path connector) Driver() driver.Driver { return new(sqlite.Driver) }
+func (s session) Number(_ context.Context, query string) (int64, error) { return s.c.number(query) }

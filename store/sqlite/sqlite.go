@@ -88,7 +88,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := migrated(ctx, w, db.path); err != nil {
+	if err := migrated(ctx, w); err != nil {
 		return err
 	}
 	for range readerCount {

@@ -6,7 +6,6 @@
 -- touches no index page, on which all who looked for a neighbour would be in
 -- its way.
 
--- +goose Up
 CREATE TABLE tenants (
 	tenant   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	disabled BIGINT NOT NULL,

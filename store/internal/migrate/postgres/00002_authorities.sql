@@ -2,7 +2,6 @@
 -- each of them signed. A leaf finds its CA by the subject's digest: that of its
 -- issuer, byte for byte.
 
--- +goose Up
 CREATE TABLE authorities (
 	tenant     TEXT COLLATE "C" NOT NULL,
 	id         TEXT COLLATE "C" NOT NULL,

@@ -3,7 +3,6 @@
 -- says nothing of the order in which transactions were committed, but one that
 -- saw the effect of another has drawn a higher id.
 
--- +goose Up
 CREATE TABLE audit (
 	id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	seq      BIGINT NOT NULL,

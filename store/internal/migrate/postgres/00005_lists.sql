@@ -3,7 +3,6 @@
 -- Things are found by their attributes. The triggers keep the index in the
 -- statement that changes the thing: what has no attributes pays for nothing.
 
--- +goose Up
 CREATE TABLE thing_attributes (
 	tenant    TEXT COLLATE "C" NOT NULL,
 	attribute TEXT COLLATE "C" NOT NULL,
@@ -15,7 +14,6 @@ CREATE TABLE thing_attributes (
 INSERT INTO thing_attributes (tenant, attribute, value, thing)
 SELECT t.tenant, a.key, a.value, t.name FROM things t, json_each_text(NULLIF(t.attributes, '')::json) a;
 
--- +goose StatementBegin
 CREATE FUNCTION index_thing() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF TG_OP <> 'INSERT' AND OLD.attributes <> '' THEN
@@ -29,7 +27,6 @@ BEGIN
 	RETURN NULL;
 END;
 $$;
--- +goose StatementEnd
 
 CREATE TRIGGER things_made AFTER INSERT ON things FOR EACH ROW
 	WHEN (NEW.attributes <> '') EXECUTE FUNCTION index_thing();

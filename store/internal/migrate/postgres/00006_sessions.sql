@@ -2,7 +2,6 @@
 -- a member: one row each, its subscriptions in the body. A session's queue hangs
 -- on its id, which no other session ever has.
 
--- +goose Up
 CREATE TABLE sessions (
 	tenant TEXT COLLATE "C" NOT NULL,
 	client TEXT COLLATE "C" NOT NULL,

@@ -1,7 +1,6 @@
 -- Retained messages and last wills. A packet is the message as MQTT 5 writes
 -- it, without QoS and flags; it comes last, since lists do not read it.
 
--- +goose Up
 CREATE TABLE retained (
 	tenant   TEXT COLLATE "C" NOT NULL,
 	topic    TEXT COLLATE "C" NOT NULL,

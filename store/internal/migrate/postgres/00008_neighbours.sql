@@ -2,7 +2,6 @@
 -- the order in which it was tied: another one goes to the end of the index and not
 -- to a page of its own.
 
--- +goose Up
 ALTER TABLE links DROP CONSTRAINT links_pkey;
 ALTER TABLE links ADD PRIMARY KEY (right_end, tenant, kind, left_end);
 DROP INDEX links_reverse;

@@ -2,7 +2,6 @@
 -- Small rows that are found by their key live in the key's own tree (WITHOUT
 -- ROWID); rows that carry documents live in a table beside their index.
 
--- +goose Up
 CREATE TABLE tenants (
 	tenant   TEXT NOT NULL PRIMARY KEY,
 	disabled INTEGER NOT NULL,

@@ -1,7 +1,6 @@
 -- The audit trail. A record is written with seq 0 in the transaction it tells
 -- of; the sealer then gives it its number and its place in the chain.
 
--- +goose Up
 CREATE TABLE audit (
 	id       INTEGER PRIMARY KEY AUTOINCREMENT,
 	seq      INTEGER NOT NULL,

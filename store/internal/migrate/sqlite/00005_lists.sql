@@ -3,7 +3,6 @@
 -- Things are found by their attributes. The triggers keep the index in the
 -- statement that changes the thing: what has no attributes pays for nothing.
 
--- +goose Up
 CREATE TABLE thing_attributes (
 	tenant    TEXT NOT NULL,
 	attribute TEXT NOT NULL,
@@ -15,15 +14,12 @@ CREATE TABLE thing_attributes (
 INSERT INTO thing_attributes (tenant, attribute, value, thing)
 SELECT t.tenant, a.key, a.value, t.name FROM things t, json_each(t.attributes) a WHERE t.attributes <> '';
 
--- +goose StatementBegin
 CREATE TRIGGER things_made AFTER INSERT ON things WHEN NEW.attributes <> ''
 BEGIN
 	INSERT INTO thing_attributes (tenant, attribute, value, thing)
 	SELECT NEW.tenant, key, value, NEW.name FROM json_each(NEW.attributes);
 END;
--- +goose StatementEnd
 
--- +goose StatementBegin
 CREATE TRIGGER things_changed AFTER UPDATE OF attributes ON things WHEN NEW.attributes <> OLD.attributes
 BEGIN
 	DELETE FROM thing_attributes WHERE tenant = OLD.tenant AND thing = OLD.name AND (attribute, value) IN
@@ -31,12 +27,9 @@ BEGIN
 	INSERT INTO thing_attributes (tenant, attribute, value, thing)
 	SELECT NEW.tenant, key, value, NEW.name FROM json_each(CASE NEW.attributes WHEN '' THEN '{}' ELSE NEW.attributes END);
 END;
--- +goose StatementEnd
 
--- +goose StatementBegin
 CREATE TRIGGER things_gone AFTER DELETE ON things WHEN OLD.attributes <> ''
 BEGIN
 	DELETE FROM thing_attributes WHERE tenant = OLD.tenant AND thing = OLD.name AND (attribute, value) IN
 		(SELECT key, value FROM json_each(OLD.attributes));
 END;
--- +goose StatementEnd

@@ -3,7 +3,6 @@
 -- left name, such as a policy that a whole fleet has, is in the order in which it
 -- was tied: another one goes to the end and not to a page of its own.
 
--- +goose Up
 CREATE TABLE ties (
 	tenant    TEXT NOT NULL,
 	right_end TEXT NOT NULL,
