@@ -12,8 +12,9 @@ BOTOCORE = .cache/venv/lib/python3.*/site-packages/botocore/data/iot/2015-05-28/
 export CGO_ENABLED = 0
 export GOFLAGS := $(shell $(GO) env GOFLAGS 2>/dev/null) -gcflags=all=-dwarf=false
 
-# A compiler is gone before its garbage matters, where memory is not scarce.
-compile = $(shell awk '/^MemAvailable:/ && $$2 > 4e6 { print "GOGC=off GOMEMLIMIT=1GiB" }' /proc/meminfo 2>/dev/null) $(GO) build
+# A compiler is gone before its garbage matters, where memory is not scarce: the
+# largest leaves 2 GB.
+compile = $(shell awk '/^MemAvailable:/ && $$2 > 4e6 { print "GOGC=off GOMEMLIMIT=" ($$2 > 8e6 ? 2 : 1) "GiB" }' /proc/meminfo 2>/dev/null) $(GO) build
 
 .DEFAULT_GOAL := build
 .PHONY: demo build check test test-long bench fuzz deps clean go
