@@ -22,7 +22,8 @@ var unsigned = []string{"authorization", "content-length", "expect", "transfer-e
 // Sign signs the host and all headers of a request that is about to be sent,
 // whose body has the SHA-256 in lower-case hexadecimal digits. It sets the
 // headers X-Amz-Date, X-Amz-Security-Token where the key has a token, and
-// Authorization.
+// Authorization. The query is sent as it is signed, since some services verify
+// it as it came: a space is %20, never +.
 func (k Key) Sign(r *http.Request, region, service, sum string, at time.Time) error {
 	s := k.scope(r, region, service, at)
 	r.Header.Set("X-Amz-Date", s.At.Format(longDate))
@@ -38,10 +39,15 @@ func (k Key) Sign(r *http.Request, region, service, sum string, at time.Time) er
 		s.headers = append(s.headers, "content-length")
 	}
 	slices.Sort(s.headers)
-	signature, err := s.write(r, r.URL.RawQuery, sum, k.Secret)
+	query, err := canonicalQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
+	signature, err := s.write(r, query, sum, k.Secret)
+	if err != nil {
+		return err
+	}
+	r.URL.RawQuery = query
 	r.Header.Set("Authorization", algorithm+" Credential="+k.ID+"/"+s.scope+", SignedHeaders="+strings.Join(s.headers, ";")+", Signature="+signature)
 	return nil
 }
@@ -59,12 +65,16 @@ func (k Key) Presign(r *http.Request, region, service, sum string, at time.Time)
 	if k.Token != "" {
 		query.Set(queryToken, k.Token)
 	}
-	signature, err := s.write(r, query.Encode(), sum, k.Secret)
+	text, err := canonicalQuery(query.Encode())
+	if err != nil {
+		return "", err
+	}
+	signature, err := s.write(r, text, sum, k.Secret)
 	if err != nil {
 		return "", err
 	}
 	signed := *r.URL
-	signed.RawQuery = query.Encode() + "&" + querySignature + "=" + signature
+	signed.RawQuery = text + "&" + querySignature + "=" + signature
 	return signed.String(), nil
 }
 
@@ -86,10 +96,6 @@ func (k Key) scope(r *http.Request, region, service string, at time.Time) *Signa
 // write makes the signature. S3 alone of AWS's services does not encode the
 // path a second time.
 func (s *Signature) write(r *http.Request, query, sum, secret string) (string, error) {
-	query, err := canonicalQuery(query)
-	if err != nil {
-		return "", err
-	}
 	headers, err := s.canonicalHeaders(r)
 	if err != nil {
 		return "", err

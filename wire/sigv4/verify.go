@@ -15,8 +15,7 @@ import (
 
 // Verify says whether the request was signed with the secret, no longer than
 // MaxSkew from now or than a presigned URL says, with the body whose SHA-256 is
-// given. The comparison takes
-// the same time for every wrong signature.
+// given. The comparison takes the same time for every wrong signature.
 //
 // Every header that begins with x-amzn-iot- or is x-amzn-principal must be
 // signed: such headers name what an operation is about.
