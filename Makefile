@@ -13,8 +13,10 @@ export CGO_ENABLED = 0
 export GOFLAGS := $(shell $(GO) env GOFLAGS 2>/dev/null) -gcflags=all=-dwarf=false
 
 # A compiler is gone before its garbage matters, where memory is not scarce: the
-# largest leaves 2 GB.
-compile = $(shell awk '/^MemAvailable:/ && $$2 > 4e6 { print "GOGC=off GOMEMLIMIT=" ($$2 > 8e6 ? 2 : 1) "GiB" }' /proc/meminfo 2>/dev/null) $(GO) build
+# largest leaves 2 GB. Each core may have one at work, and all of them half of what
+# is free.
+compile = $(shell awk -v cores="$$(nproc 2>/dev/null)" '/^MemAvailable:/ && cores { share = $$2 / 2 / cores; \
+	if (share > 1e6) print "GOGC=off GOMEMLIMIT=" int((share < 2e6 ? share : 2e6) / 1000) "MiB" }' /proc/meminfo 2>/dev/null) $(GO) build
 
 .DEFAULT_GOAL := build
 .PHONY: demo build check test test-long bench fuzz deps clean go

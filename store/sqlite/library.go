@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"unsafe"
 
@@ -130,6 +131,23 @@ func (l *library) script(statements string) error {
 		return l.failure(rc)
 	}
 	return nil
+}
+
+// interruptible lets the end of ctx end the statement that runs, until the
+// function that it gives is called.
+func (l *library) interruptible(ctx context.Context) (over func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		tls := libc.NewTLS() // l's is another goroutine's
+		defer tls.Close()
+		lib.Xsqlite3_interrupt(tls, l.db)
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
 }
 
 func (l *library) finalize(c *compiled) { lib.Xsqlite3_finalize(l.tls, c.handle) }

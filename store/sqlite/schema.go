@@ -27,10 +27,24 @@ func migrated(ctx context.Context, c *conn) error {
 	if err := migrate.Check(version); err != nil || version == migrate.Latest {
 		return err
 	}
+	return upgrade(ctx, c)
+}
+
+// upgrade sorts on disk what new indexes hold, which may be more than there is
+// memory for, and leaves no long log behind.
+func upgrade(ctx context.Context, c *conn) error {
+	if err := c.run("PRAGMA temp_store = FILE"); err != nil {
+		return err
+	}
 	if err := migrate.Up(ctx, session{c}, migrate.SQLite); err != nil {
 		return err
 	}
-	return c.run("PRAGMA user_version = " + strconv.Itoa(migrate.Latest))
+	for _, p := range []string{"user_version = " + strconv.Itoa(migrate.Latest), "temp_store = MEMORY", "wal_checkpoint(PASSIVE)"} {
+		if err := c.run("PRAGMA " + p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkLibrary(c *conn) error {
@@ -60,7 +74,11 @@ func atLeast(version string, want [3]int) bool {
 // A session changes the schema over the writer's connection.
 type session struct{ c *conn }
 
-func (s session) Script(_ context.Context, statements string) error {
+func (s session) Script(ctx context.Context, statements string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer s.c.lib.interruptible(ctx)()
 	return s.c.lib.script(statements)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -60,12 +61,19 @@ func (o on) strings(t *testing.T, query string) (all []string) {
 }
 
 // empty gives a session on a database of its own in each dialect.
-func empty(t *testing.T, d Dialect) on {
+func empty(t *testing.T, d Dialect) on { return connect(t, d, database(t, d)) }
+
+func database(t *testing.T, d Dialect) (source string) {
 	t.Helper()
-	driver, source := "sqlite", filepath.Join(t.TempDir(), "db")
 	if d == Postgres {
-		driver, source = "pgx", server.Database(t)+"&default_query_exec_mode=simple_protocol"
+		return server.Database(t) + "&default_query_exec_mode=simple_protocol"
 	}
+	return "file:" + filepath.Join(t.TempDir(), "db") + "?_busy_timeout=60000"
+}
+
+func connect(t *testing.T, d Dialect, source string) on {
+	t.Helper()
+	driver := map[Dialect]string{SQLite: "sqlite", Postgres: "pgx"}[d]
 	db, err := sql.Open(driver, source)
 	if err != nil {
 		t.Fatal(err)
@@ -103,8 +111,8 @@ func each(t *testing.T, f func(*testing.T, Dialect)) {
 	}
 }
 
-// A database that goose brought to some version, with something in it, ends as a
-// new one does, and has lost nothing.
+// A database of some older version, with something in it, ends as a new one does,
+// and has lost nothing.
 func TestOlderDatabasesAreBroughtUpToDate(t *testing.T) {
 	each(t, func(t *testing.T, d Dialect) {
 		fresh := empty(t, d)
@@ -118,7 +126,6 @@ func TestOlderDatabasesAreBroughtUpToDate(t *testing.T) {
 		for version := int64(1); version <= Latest; version++ {
 			t.Run(fmt.Sprint(version), func(t *testing.T) {
 				o := empty(t, d)
-				must(t, o.Script(t.Context(), history[d]+`; INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)`))
 				must(t, upTo(t.Context(), version, o, d, scripts(t, d)))
 				must(t, o.Script(t.Context(), `INSERT INTO things (tenant, name, id, type, billing, attributes, version, created) VALUES ('t', 'lamp', 'i', '', '', '{"room":"hall"}', 1, 2);
 					INSERT INTO links (tenant, kind, left_end, right_end, data, created) VALUES ('t', 'k', 'l', 'r', 'd', 3)`))
@@ -180,6 +187,46 @@ func TestADatabaseOfANewerProgramIsLeftAlone(t *testing.T) {
 		if _, text := fault.Show(Up(t.Context(), o, d)); !strings.Contains(text, "written by a newer Slipway") {
 			t.Errorf("got %q", text)
 		}
-		must(t, o.Script(t.Context(), begin[d]+"; ROLLBACK")) // it holds no lock
 	})
+}
+
+// Whoever failed lets the next one work.
+func TestAFailureHoldsNoLock(t *testing.T) {
+	each(t, func(t *testing.T, d Dialect) {
+		source := database(t, d)
+		broken := fstest.MapFS{"00001_bad.sql": {Data: []byte("INSERT INTO nowhere VALUES (1)")}}
+		if err := upTo(t.Context(), 1, connect(t, d, source), d, broken); err == nil {
+			t.Error("it did not fail")
+		}
+		must(t, Up(t.Context(), connect(t, d, source), d))
+	})
+}
+
+func TestSeveralMayComeAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, d Dialect) {
+		source := database(t, d)
+		var wg sync.WaitGroup
+		for range 4 {
+			o := connect(t, d, source)
+			wg.Go(func() {
+				if err := Up(t.Context(), o, d); err != nil {
+					t.Error(err, errors.Unwrap(err))
+				}
+			})
+		}
+		wg.Wait()
+		if got := connect(t, d, source).strings(t, "SELECT CAST(version_id AS text) FROM goose_db_version ORDER BY id"); strings.Join(got, "") != "012345678" {
+			t.Errorf("versions %q", got)
+		}
+	})
+}
+
+// The role that serves a database which lacks nothing may be one that changes no
+// schema.
+func TestNothingIsChangedWhereNothingIsMissing(t *testing.T) {
+	source := database(t, Postgres)
+	o := connect(t, Postgres, source)
+	must(t, Up(t.Context(), o, Postgres))
+	must(t, o.Script(t.Context(), "SET default_transaction_read_only = on"))
+	must(t, Up(t.Context(), o, Postgres))
 }
