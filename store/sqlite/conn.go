@@ -181,6 +181,14 @@ func (c *conn) prepare(query string) (*compiled, error) {
 	return s, nil
 }
 
+// forget drops a prepared statement that is at rest.
+func (c *conn) forget(query string) {
+	if s, ok := c.stmts[query]; ok {
+		c.lib.finalize(s)
+		delete(c.stmts, query)
+	}
+}
+
 var numbered = regexp.MustCompile(`\$([0-9]+)`)
 
 // plain writes ?1, ?2, … for $1, $2, …, which SQLite would take for names and

@@ -82,4 +82,7 @@ func (s session) Script(ctx context.Context, statements string) error {
 	return s.c.lib.script(statements)
 }
 
-func (s session) Number(_ context.Context, query string) (int64, error) { return s.c.number(query) }
+func (s session) Number(_ context.Context, query string) (int64, error) {
+	defer s.c.forget(query) // it is not asked again
+	return s.c.number(query)
+}
