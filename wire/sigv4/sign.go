@@ -25,7 +25,7 @@ var unsigned = []string{"authorization", "content-length", "expect", "transfer-e
 // Authorization. The query is sent as it is signed, since some services verify
 // it as it came: a space is %20, never +.
 func (k Key) Sign(r *http.Request, region, service, sum string, at time.Time) error {
-	s := k.scope(r, region, service, at)
+	s := begin(r, region, service, at)
 	r.Header.Set("X-Amz-Date", s.At.Format(longDate))
 	if k.Token != "" {
 		r.Header.Set("X-Amz-Security-Token", k.Token)
@@ -56,7 +56,7 @@ func (k Key) Sign(r *http.Request, region, service, sum string, at time.Time) er
 // request's own headers it signs none but the host. How long the URL is good
 // stands in X-Amz-Expires of the request's query, in seconds.
 func (k Key) Presign(r *http.Request, region, service, sum string, at time.Time) (string, error) {
-	s := k.scope(r, region, service, at)
+	s := begin(r, region, service, at)
 	query := r.URL.Query()
 	query.Set(queryAlgorithm, algorithm)
 	query.Set(queryCredential, k.ID+"/"+s.scope)
@@ -78,16 +78,16 @@ func (k Key) Presign(r *http.Request, region, service, sum string, at time.Time)
 	return signed.String(), nil
 }
 
-// scope begins a signature. The host is signed as it is sent: without the port
+// begin makes what both kinds of signature have in common. The host is signed as it is sent: without the port
 // that its scheme implies, which a proxy would leave away.
-func (k Key) scope(r *http.Request, region, service string, at time.Time) *Signature {
+func begin(r *http.Request, region, service string, at time.Time) *Signature {
 	if r.Host == "" {
 		r.Host = r.URL.Host
 	}
 	if implied := map[string]string{"http": ":80", "https": ":443"}[r.URL.Scheme]; implied != "" {
 		r.Host = strings.TrimSuffix(r.Host, implied)
 	}
-	s := &Signature{KeyID: k.ID, Region: region, Service: service, At: at.UTC(), headers: []string{"host"}}
+	s := &Signature{Region: region, Service: service, At: at.UTC(), headers: []string{"host"}}
 	s.date = s.At.Format("20060102")
 	s.scope = strings.Join([]string{s.date, region, service, terminator}, "/")
 	return s
