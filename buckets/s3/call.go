@@ -140,20 +140,14 @@ func (b *Bucket) digest(body *io.SectionReader) (string, error) {
 
 // url names the bucket in the path, as every service understands it.
 func (b *Bucket) url(c call) string {
-	at := b.base + "/" + escape(b.name)
+	at := b.base + "/" + sigv4.Escape(b.name, true)
 	if c.key != "" {
-		at += "/" + escape(c.key)
+		at += "/" + sigv4.Escape(c.key, true)
 	}
 	if len(c.query) > 0 {
 		at += "?" + c.query.Encode()
 	}
 	return at
-}
-
-// escape leaves letters, digits, -, ., _, ~ and slashes, as a signature wants
-// the path.
-func escape(s string) string {
-	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
 }
 
 // A refusal is what the service answered instead of doing as it was asked.

@@ -202,17 +202,7 @@ func Path(segments ...string) string {
 	var b strings.Builder
 	for _, s := range segments {
 		b.WriteByte('/')
-		for i := range len(s) {
-			if ch := s[i]; unreserved(ch) {
-				b.WriteByte(ch)
-			} else {
-				fmt.Fprintf(&b, "%%%02X", ch)
-			}
-		}
+		b.WriteString(sigv4.Escape(s, false))
 	}
 	return b.String()
-}
-
-func unreserved(ch byte) bool {
-	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.IndexByte("-._~", ch) >= 0
 }

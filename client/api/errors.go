@@ -116,3 +116,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	return &Unreachable{c.Endpoint, err}
 }
+
+func unreserved(ch byte) bool {
+	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.IndexByte("-._~", ch) >= 0
+}

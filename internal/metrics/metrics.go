@@ -76,13 +76,13 @@ func (m *Metrics) add(f family) {
 }
 
 func (m *Metrics) counters(name, help string, labels ...string) *counters {
-	c := &counters{labels: labels, values: map[[2]string]*atomic.Uint64{}}
+	c := &counters{newSeries[atomic.Uint64](labels)}
 	m.add(family{name, help, "counter", c.write})
 	return c
 }
 
 func (m *Metrics) histograms(name, help, label string) *histograms {
-	h := &histograms{label: label, values: map[string]*histogram{}}
+	h := &histograms{newSeries[histogram]([]string{label})}
 	m.add(family{name, help, "histogram", h.write})
 	return h
 }

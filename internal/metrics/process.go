@@ -47,12 +47,8 @@ func (m *Metrics) process() {
 		p.sample(name, 1, "version", runtime.Version())
 	}})
 	for _, g := range ofGo {
-		samples := make([]metrics.Sample, len(g.from))
-		for i, name := range g.from {
-			samples[i].Name = name
-		}
 		m.add(family{g.name, g.help, g.kind, func(p *page, name string) {
-			p.sample(name, sum(samples))
+			p.sample(name, sum(g.from))
 		}})
 	}
 	m.add(family{"go_gc_duration_seconds", "How long garbage collections stopped the program, of the last ones.", "summary", collections})
@@ -66,17 +62,12 @@ func (m *Metrics) process() {
 	}
 }
 
-// sum asks the runtime, on a copy: pages may be written at the same time.
-func sum(samples []metrics.Sample) (total float64) {
-	now := append([]metrics.Sample(nil), samples...)
-	metrics.Read(now)
-	for _, s := range now {
-		switch s.Value.Kind() {
-		case metrics.KindUint64:
-			total += float64(s.Value.Uint64())
-		case metrics.KindFloat64:
-			total += s.Value.Float64()
-		}
+// sum asks the runtime, which counts in whole numbers.
+func sum(names []string) (total float64) {
+	for _, name := range names {
+		sample := []metrics.Sample{{Name: name}}
+		metrics.Read(sample)
+		total += float64(sample[0].Value.Uint64())
 	}
 	return total
 }

@@ -9,46 +9,54 @@ import (
 	"time"
 )
 
-// counters count apart for each pair of label values. The second is empty
-// where there is one label.
-type counters struct {
+// series keeps a T for each pair of label values. The second is empty where there
+// is one label.
+type series[T any] struct {
 	labels []string // one or two
 	mu     sync.RWMutex
-	values map[[2]string]*atomic.Uint64
+	values map[[2]string]*T
 }
 
-func (c *counters) add(n int, first, second string) {
+func newSeries[T any](labels []string) series[T] {
+	return series[T]{labels: labels, values: map[[2]string]*T{}}
+}
+
+func (s *series[T]) at(first, second string) *T {
 	key := [2]string{first, second}
-	c.mu.RLock()
-	v := c.values[key]
-	c.mu.RUnlock()
-	if v == nil {
-		v = c.born(key)
+	s.mu.RLock()
+	v := s.values[key]
+	s.mu.RUnlock()
+	if v != nil {
+		return v
 	}
-	v.Add(uint64(n))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values[key] == nil {
+		key = [2]string{strings.Clone(first), strings.Clone(second)} // not all of what they are parts of
+		s.values[key] = new(T)
+	}
+	return s.values[key]
 }
 
-func (c *counters) born(key [2]string) *atomic.Uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.values[key] == nil {
-		key[0], key[1] = strings.Clone(key[0]), strings.Clone(key[1]) // of whatever they were a part
-		c.values[key] = new(atomic.Uint64)
+// each gives all in order, each with its labels: names and values in turn.
+func (s *series[T]) each(f func(labels []string, v *T)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, key := range slices.SortedFunc(maps.Keys(s.values), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		var labels []string
+		for i, name := range s.labels {
+			labels = append(labels, name, key[i])
+		}
+		f(labels, s.values[key])
 	}
-	return c.values[key]
 }
+
+type counters struct{ series[atomic.Uint64] }
+
+func (c *counters) add(n int, first, second string) { c.at(first, second).Add(uint64(n)) }
 
 func (c *counters) write(p *page, name string) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	keys := slices.SortedFunc(maps.Keys(c.values), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	for _, key := range keys {
-		labels := []string{c.labels[0], key[0]}
-		if len(c.labels) == 2 {
-			labels = append(labels, c.labels[1], key[1])
-		}
-		p.sample(name, float64(c.values[key].Load()), labels...)
-	}
+	c.each(func(labels []string, v *atomic.Uint64) { p.sample(name, float64(v.Load()), labels...) })
 }
 
 // bounds are the upper ends of a histogram's buckets.
@@ -66,50 +74,29 @@ type histogram struct {
 	sum    atomic.Int64                   // nanoseconds
 }
 
-// histograms are apart for each value of the label.
-type histograms struct {
-	label  string
-	mu     sync.RWMutex
-	values map[string]*histogram
-}
+type histograms struct{ series[histogram] }
 
 func (h *histograms) observe(value string, d time.Duration) {
-	h.mu.RLock()
-	v := h.values[value]
-	h.mu.RUnlock()
-	if v == nil {
-		v = h.born(value)
-	}
+	v := h.at(value, "")
 	at, _ := slices.BinarySearch(bounds[:], d)
 	v.counts[at].Add(1)
 	v.sum.Add(int64(d))
 }
 
-func (h *histograms) born(value string) *histogram {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.values[value] == nil {
-		h.values[strings.Clone(value)] = new(histogram)
-	}
-	return h.values[value]
-}
-
 // write reads each count once, so that the last bucket holds as many as are
 // said to be there, whatever is observed meanwhile.
 func (h *histograms) write(p *page, name string) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for _, value := range slices.Sorted(maps.Keys(h.values)) {
-		v, count := h.values[value], uint64(0)
+	h.each(func(labels []string, v *histogram) {
+		count := uint64(0)
 		for i := range v.counts {
 			count += v.counts[i].Load()
 			le := "+Inf"
 			if i < len(bounds) {
 				le = number(bounds[i].Seconds())
 			}
-			p.sample(name+"_bucket", float64(count), h.label, value, "le", le)
+			p.sample(name+"_bucket", float64(count), slices.Concat(labels, []string{"le", le})...)
 		}
-		p.sample(name+"_sum", time.Duration(v.sum.Load()).Seconds(), h.label, value)
-		p.sample(name+"_count", float64(count), h.label, value)
-	}
+		p.sample(name+"_sum", time.Duration(v.sum.Load()).Seconds(), labels...)
+		p.sample(name+"_count", float64(count), labels...)
+	})
 }

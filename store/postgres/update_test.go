@@ -328,6 +328,28 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
+// The role that serves need not be one that may change the schema.
+func TestARoleThatReadsAndWritesIsEnough(t *testing.T) {
+	url := server.Database(t)
+	if err := open(t, url, postgres.Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	admin(t, url, "CREATE ROLE slipway_serves")
+	t.Cleanup(func() {
+		admin(t, url, "DROP OWNED BY slipway_serves")
+		admin(t, url, "DROP ROLE slipway_serves")
+	})
+	admin(t, url, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO slipway_serves")
+	db := open(t, url+"&role=slipway_serves", postgres.Options{})
+	if err := db.Update(t.Context(), func(ctx context.Context, tx store.Tx) error { return put(ctx, tx, "a") }); err != nil {
+		t.Error(err)
+	}
+	if !stored(t, db, "a") {
+		t.Error("it is not stored")
+	}
+	db.Close() // before the role goes
+}
+
 func TestNodesMayStartAtOnce(t *testing.T) {
 	url := server.Database(t)
 	var wg sync.WaitGroup

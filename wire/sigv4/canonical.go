@@ -17,13 +17,13 @@ func canonicalPaths(escaped string) []string {
 	if escaped == "" {
 		escaped = "/"
 	}
-	forms := []string{encode(escaped, true)}
+	forms := []string{Escape(escaped, true)}
 	clean := path.Clean(escaped)
 	if strings.HasSuffix(escaped, "/") && clean != "/" {
 		clean += "/"
 	}
 	if clean != escaped {
-		forms = append(forms, encode(clean, true))
+		forms = append(forms, Escape(clean, true))
 	}
 	return forms
 }
@@ -48,9 +48,9 @@ func canonicalQuery(raw string) (string, error) {
 		if err != nil {
 			return "", bad("The query is not percent-encoded as it should be.")
 		}
-		// U+0000 sorts before all that encode lets through, so that the key
+		// U+0000 sorts before all that Escape lets through, so that the key
 		// decides before the value does.
-		pairs = append(pairs, encode(k, false)+"\x00"+encode(v, false))
+		pairs = append(pairs, Escape(k, false)+"\x00"+Escape(v, false))
 	}
 	slices.Sort(pairs)
 	return strings.ReplaceAll(strings.Join(pairs, "&"), "\x00", "="), nil
@@ -94,9 +94,9 @@ func squeeze(v string) string {
 
 const hexDigits = "0123456789ABCDEF"
 
-// encode is AWS's percent-encoding: all but the unreserved characters of RFC
+// Escape is AWS's percent-encoding: of all but the unreserved characters of RFC
 // 3986, section 2.3, and the slash if it may stay.
-func encode(s string, slash bool) string {
+func Escape(s string, slash bool) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]

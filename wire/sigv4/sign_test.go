@@ -29,7 +29,7 @@ func drawn(t *rapid.T) (request func() *http.Request, body []byte) {
 	host := rapid.SampledFrom([]string{"http://127.0.0.1:8080", "https://iot.eu-west-1.amazonaws.com", "https://example.org:443", "http://example.org:80", "http://example.org:443", "https://[::1]:9443"}).Draw(t, "host")
 	var path strings.Builder
 	for _, p := range rapid.SliceOfN(part, 0, 4).Draw(t, "path") {
-		path.WriteString("/" + encode(p, rapid.Bool().Draw(t, "slash")))
+		path.WriteString("/" + Escape(p, rapid.Bool().Draw(t, "slash")))
 	}
 	query := url.Values{}
 	for _, name := range rapid.SliceOfN(part, 0, 3).Draw(t, "names") {

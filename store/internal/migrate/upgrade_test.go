@@ -220,13 +220,3 @@ func TestSeveralMayComeAtOnce(t *testing.T) {
 		}
 	})
 }
-
-// The role that serves a database which lacks nothing may be one that changes no
-// schema.
-func TestNothingIsChangedWhereNothingIsMissing(t *testing.T) {
-	source := database(t, Postgres)
-	o := connect(t, Postgres, source)
-	must(t, Up(t.Context(), o, Postgres))
-	must(t, o.Script(t.Context(), "SET default_transaction_read_only = on"))
-	must(t, Up(t.Context(), o, Postgres))
-}
