@@ -517,15 +517,15 @@ func TestWhoIsOutrunGoesOn(t *testing.T) {
 	records := 0
 	record := func() error {
 		records++
-		return b.trail.Update(someCall(context.Background()), func(ctx context.Context, tx store.Tx) error {
+		return b.trail.Update(someCall(t.Context()), func(ctx context.Context, tx store.Tx) error {
 			return tx.PutDocument(ctx, arn.Default, "note", fmt.Sprint(records), []byte(`{"a":1}`))
 		})
 	}
 	db := &outrun{DB: b.bare, times: 2 * sealTries}
-	db.other = func() error { return errors.Join(other.run(context.Background()), record()) }
+	db.other = func() error { return errors.Join(other.run(t.Context()), record()) }
 	for db.times > 0 { // the server's own sealer may have come first
 		must(t, record())
-		if err := (&sealer{db: db, box: b.seal}).run(context.Background()); err != nil {
+		if err := (&sealer{db: db, box: b.seal}).run(t.Context()); err != nil {
 			t.Fatalf("outrun, with %d times to come: %v", db.times, err)
 		}
 	}
