@@ -2,7 +2,7 @@
 
 GO ?= go
 BENCH ?= .
-FUZZTIME ?= 3s
+FUZZTIME ?= 2s
 BOTOCORE = .cache/venv/lib/python3.*/site-packages/botocore/data/iot/2015-05-28/service-2.json.gz
 
 # What is built and what is tested are compiled alike, so that `make test` begins

@@ -3,6 +3,8 @@ package functions
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -85,7 +87,7 @@ func (s *Spec) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&w); err != nil {
-		return fault.Wrap(fault.InvalidRequest, err, "The function cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return fault.Wrap(fault.InvalidRequest, err, "The function cannot be read: %s.", unreadable(err))
 	}
 	*s = Spec(w.plainSpec)
 	if w.Timeout == "" {
@@ -97,6 +99,14 @@ func (s *Spec) UnmarshalJSON(data []byte) error {
 	}
 	s.Timeout = t
 	return nil
+}
+
+// unreadable names the member that encoding/json refused, in our words.
+func unreadable(err error) string {
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("%s is a JSON %s", strings.TrimPrefix(kind.Field, "plainSpec."), kind.Value)
+	}
+	return arn.Clip(strings.TrimPrefix(err.Error(), "json: "), 120)
 }
 
 // WithDefaults fills what the operator left open.

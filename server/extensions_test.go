@@ -71,7 +71,7 @@ func TestABodyIsReadStrictly(t *testing.T) {
 
 // FuzzDecodeBody holds every body to: no panic, and a sentence when it is no.
 func FuzzDecodeBody(f *testing.F) {
-	for _, seed := range []string{`{"kind":"http","url":"https://a/b","timeout":"1s"}`, `{"kind":5}`, `{"timeout":"x"}`, `{"env":{"A":"B"}}`, `{`, `[]`, `{"x":1}`, ``} {
+	for _, seed := range []string{`{"kind":"http","url":"https://a/b","timeout":"1s"}`, `{"kind":5}`, `{"timeout":"x"}`, `{"env":{"A":"B"}}`, `{`, `[]`, `{"x":1}`, `{"` + strings.Repeat("x", 3000) + `":1}`, ``} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -172,6 +172,7 @@ func TestFunctionsByTheControlPlane(t *testing.T) {
 		`{"kind":"allowlist"}`:                                          "path, csv: expected exactly one of them",
 		`{"kind":"allowlist","csv":"SerialNumber\nA1\nA1\n"}`:           "has the serial of line 2 again in line 3",
 		`{"kind":"allowlist","csv":"SerialNumber\nA1","parametre":"x"}`: `unknown field "parametre"`,
+		`{"kind":5}`:                                                    "kind is a JSON number",
 		`{"kind":"lambda"}`:                                             `kind "lambda": expected process, http or allowlist`,
 		`{"kind":"http","url":"http://example.com"}`:                    "plain http needs allowPrivate",
 		`{"kind":"http","url":"https://e.com","timeout":"6s"}`:          "at most 5 s",
