@@ -111,6 +111,9 @@ func decodeCSR(csr []byte) ([]byte, error) {
 	}
 	block, rest := pem.Decode(csr)
 	if block == nil {
+		if first, body, cut := bytes.Cut(csr, []byte("REQUEST-----")); cut && bytes.Contains(first, []byte("-----BEGIN ")) && !bytes.HasPrefix(body, []byte("\n")) && !bytes.HasPrefix(body, []byte("\r")) {
+			return nil, fault.New(fault.InvalidCSR, "The CSR is not PEM: its lines ran together. A line break belongs behind the BEGIN line, within the Base64 every 64 characters, and before the END line; in JSON each is written \\n, with one backslash.")
+		}
 		return nil, fault.New(fault.InvalidCSR, "The CSR is not PEM; it must begin with -----BEGIN CERTIFICATE REQUEST----- and end with the matching END line.")
 	}
 	if block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST" {

@@ -159,9 +159,11 @@ func TestRefusedCONNECTsFold(t *testing.T) {
 			if a := x.journal.of(d.local()); a.Tenant != arn.Default || a.CertID == "" {
 				t.Errorf("a stranger's attempt is %+v", a)
 			}
-			r := x.raw(revoked, v)
-			r.connect("revoked")
-			r.end()
+			for _, name := range []string{"revoked-1", "revoked-2"} {
+				r := x.raw(revoked, v)
+				r.connect(name)
+				r.end()
+			}
 			f := x.raw(abroad, v, sni("other.localhost"))
 			f.connect("$not")
 			f.end()
@@ -170,7 +172,8 @@ func TestRefusedCONNECTsFold(t *testing.T) {
 	rows := x.journal.rows()
 	want := map[string]int{
 		"127.0.0.1/32 certificate": 6,
-		string(id) + " Certificate " + string(id) + " is REVOKED; the device needs a new certificate.": 6,
+		string(id) + " Certificate " + string(id) + " is REVOKED; the device needs a new certificate. revoked-1 127.0.0.1/32": 6,
+		string(id) + " Certificate " + string(id) + " is REVOKED; the device needs a new certificate. revoked-2 127.0.0.1/32": 6,
 		"127.0.0.1/32 client-id": 6,
 	}
 	for k, n := range want {

@@ -75,6 +75,9 @@ type Journal interface {
 	// Fold keeps attempts of which many may follow: those of one who and cause
 	// become one row a minute with a count.
 	Fold(who, cause string, a *attempts.Attempt)
+	// FoldEach is Fold where many go by one name, as a fleet does that shares a
+	// claim: each of them has a row of its own, within bounds.
+	FoldEach(who, cause, each string, a *attempts.Attempt)
 	// Again counts one more into the row of this minute, and is false if there
 	// is none: the attempt need not be written down then.
 	Again(who, cause string, at time.Time) bool

@@ -32,6 +32,10 @@ func (j *memoryJournal) Fold(who, cause string, a *attempts.Attempt) {
 	j.Record(a)
 }
 
+func (j *memoryJournal) FoldEach(who, cause, each string, a *attempts.Attempt) {
+	j.Fold(who, cause+" "+each, a)
+}
+
 func (j *memoryJournal) Again(who, cause string, _ time.Time) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()

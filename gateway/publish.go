@@ -15,6 +15,9 @@ func (s *session) publish(p *mqtt.Publish) string {
 	if code, why := s.resolveAlias(p); why != "" {
 		return s.violation(code, why)
 	}
+	if len(p.Properties.SubscriptionIDs) > 0 { // MQTT-3.3.4-6
+		return s.violation(mqtt.ProtocolError, "PUBLISH on "+quoted(p.Topic)+" carries a subscription identifier, which only a server may send; leave it out.")
+	}
 	if s.pace != nil {
 		if why := s.overPublish(p); why != "" {
 			return s.throttled(p, why)
@@ -76,8 +79,9 @@ func (s *session) resolveAlias(p *mqtt.Publish) (mqtt.ReasonCode, string) {
 		}
 		return 0, ""
 	}
-	if topicTooLong("", p.Topic) != "" {
-		return 0, "" // it will be refused, and is not worth keeping
+	if topicTooLong("", p.Topic) != "" { // it will be refused; the alias no longer stands for what it did
+		delete(s.aliases, alias)
+		return 0, ""
 	}
 	if s.aliases == nil {
 		s.aliases = map[uint16]string{}

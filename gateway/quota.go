@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/wire"
 )
 
 // AWS's rate quotas of the data plane (device-gateway.md, section 3.6). They
@@ -24,6 +26,10 @@ const (
 	queuedPerAccount        = 500     // a second, stored for who is away
 	directsPerAccount       = 20_000  // a second
 )
+
+// provisionsPerAccount are AWS's quotas of the provisioning API over MQTT, a
+// second (provisioning-mqtt-api.md, section 7).
+var provisionsPerAccount = map[wire.Operation]float64{wire.CreateFromCSR: 20, wire.CreateKeys: 10, wire.RegisterThing: 10}
 
 // timesInVain is how many times its quota a connection may publish, in vain,
 // before it is cut. AWS does not say when it cuts.
@@ -56,6 +62,7 @@ type accountPace struct {
 	mu                                    sync.Mutex // guards everything below; no other lock is taken under it
 	connects, in, out, subs, kept, queued bucket
 	directs                               bucket
+	provisions                            map[wire.Operation]*bucket
 	clients, topics                       secondly
 	connections                           int
 }
@@ -137,6 +144,24 @@ func (a *accountPace) direct(now time.Time) (refused string) {
 		return ""
 	}
 	return fmt.Sprintf("Account %s is granted %d direct messages a second, AWS's quota (profile aws), and has used them; the message is dropped.", a.account, directsPerAccount)
+}
+
+// provision counts one request of the provisioning API.
+func (a *accountPace) provision(op wire.Operation, now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.provisions == nil {
+		a.provisions = map[wire.Operation]*bucket{}
+	}
+	b := a.provisions[op]
+	if b == nil {
+		b = &bucket{}
+		a.provisions[op] = b
+	}
+	if b.take(now, provisionsPerAccount[op]) {
+		return nil
+	}
+	return fault.New(fault.Throttled, "Account %s is granted %g %s a second over MQTT, AWS's quota (profile aws), and has used them. Ask again, after a pause that grows and differs from device to device.", a.account, provisionsPerAccount[op], op)
 }
 
 func (a *accountPace) publish(p *mqtt.Publish, now time.Time) (refused string) {

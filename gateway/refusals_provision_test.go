@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -243,8 +244,10 @@ var provisioningCauses = []cause{
 	{"CSR: misspelt", 0, refuses(csrJSON, textOf(`{"certificateSiningRequest":"x"}`))},
 	{"CSR: a number", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":7}`))},
 	{"CSR: empty", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":""}`))},
+	{"CSR: null", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":null}`))},
 	{"CSR: not PEM", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":"hello"}`))},
 	{"CSR: DER in JSON", 0, refuses(csrJSON, textOf(`{"certificateSigningRequest":"MIIBHzCBxwIBADA"}`))},
+	{"CSR: without its line breaks", 0, refuses(csrJSON, asMember(func(x *scene) []byte { return bytes.ReplaceAll(csrFile(x.t, "p256.pem"), []byte("\n"), nil) }))},
 	{"CSR: a certificate", 0, refuses(csrJSON, asMember(func(x *scene) []byte { return x.ca.ServerRootPEM() }))},
 	{"CSR: more than 4,096 bytes", 0, refuses(csrJSON, asMember(textOf("-----BEGIN CERTIFICATE REQUEST-----\n"+strings.Repeat("A", 5000))))},
 	{"CSR: 1 MB", 0, refuses(csrJSON, textOf(strings.Repeat("A", 140_000)))},
@@ -280,6 +283,7 @@ var provisioningCauses = []cause{
 
 	{"token: none", 0, refuses(registerAt("fleet"), textOf(`{"parameters":{"SerialNumber":"A1"}}`))},
 	{"token: empty", 0, refuses(registerAt("fleet"), textOf(`{"certificateOwnershipToken":"","parameters":{"SerialNumber":"A1"}}`))},
+	{"token: misspelt", 0, refuses(registerAt("fleet"), textOf(`{"CertificateOwnershipToken":"t"}`))},
 	{"token: a number", 0, refuses(registerAt("fleet"), textOf(`{"certificateOwnershipToken":5}`))},
 	{"token: unknown", 0, refuses(registerAt("fleet"), withToken(func(*scene) string { return "never-issued" }))},
 	{"token: far too long", 0, refuses(registerAt("fleet"), withToken(func(*scene) string { return strings.Repeat("t", 5000) }))},
@@ -291,6 +295,7 @@ var provisioningCauses = []cause{
 	{"template: disabled", 0, refusesFor(freeClaim, registerAt("off"), registers(serial("A1")))},
 	{"template: not the claim's", 0, refuses(registerAt("strict"), registers(serial("A1")))},
 	{"template: names a policy that does not exist", 0, refusesFor(freeClaim, registerAt("nopolicy"), registers(serial("N1")))},
+	{"parameters: misspelt", 0, refuses(registerAt("fleet"), withGoodToken(`"Parameters":{"SerialNumber":"A1"}`))},
 	{"parameters: one is missing", 0, refuses(registerAt("fleet"), registers(nil))},
 	{"parameters: not a map", 0, refuses(registerAt("fleet"), withGoodToken(`"parameters":"A1"`))},
 	{"parameters: a number", 0, refuses(registerAt("fleet"), withGoodToken(`"parameters":{"SerialNumber":7}`))},

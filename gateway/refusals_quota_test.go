@@ -6,6 +6,7 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/attempts"
 	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/wire"
 )
 
 // paced makes a cause of what is done while AWS's rate quotas hold and the
@@ -69,6 +70,13 @@ var quotaCauses = []cause{
 		a.directs = bucket{at: x.now()}
 		a.mu.Unlock()
 		return asks(withDevice, "POST", "/connections/lock-1/messages?topic=a", "{}")(x, v)
+	})},
+	{"more CSRs of an account than 20 in a second", 0, paced(func(x *scene, v mqtt.Version) (string, string) {
+		a := x.gateway.paces.account(arn.Default)
+		a.mu.Lock()
+		a.provisions = map[wire.Operation]*bucket{wire.CreateFromCSR: {at: x.now()}}
+		a.mu.Unlock()
+		return sends(publish(csrJSON, []byte("{}")))(x, v)
 	})},
 	{"more subscriptions of an account than 3,000 in a second", 0, paced(func(x *scene, v mqtt.Version) (string, string) {
 		a := x.gateway.paces.account(arn.Default)

@@ -108,6 +108,7 @@ var sessionCauses = []cause{
 	{"SUBSCRIBE of QoS 2", 0, sends(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a", QoS: 2}}})},
 	{"SUBSCRIBE with nine filters", 0, sends(subscribe(filters(9)...))},
 	{"UNSUBSCRIBE with nine filters", 0, sends(&mqtt.Unsubscribe{PacketID: 1, Filters: filters(9)})},
+	{"PUBLISH with a subscription identifier", mqtt.V5, sends(property(func(p *mqtt.Properties) { p.SubscriptionIDs = []uint32{1} }))},
 	{"SUBSCRIBE with a subscription identifier", mqtt.V5, sends(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a"}},
 		Properties: mqtt.Properties{SubscriptionIDs: []uint32{1}}})},
 	{"user properties of more than 8 KiB in SUBSCRIBE", mqtt.V5, sends(&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a"}},

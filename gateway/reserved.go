@@ -9,6 +9,7 @@ import (
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/mqtt"
+	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/provision"
 	"github.com/slipway-iot/slipway/wire"
 )
@@ -31,18 +32,25 @@ func (s *session) reserved(p *mqtt.Publish) string {
 	s.pays() // what follows takes its time
 	s.rec.Through(s.doorName(), template)
 	stretch(0)
-	var body encoder
-	var err error
-	switch op {
-	case wire.CreateKeys:
-		body, err = s.createKeys(format, p.Payload)
-	case wire.CreateFromCSR:
-		body, err = s.createFromCSR(format, p.Payload)
-	case wire.RegisterThing:
-		body, err = s.registerThing(template, format, p.Payload)
-	}
+	body, err := s.perform(op, template, format, p.Payload)
 	s.answer(op, p.Topic, format, body, err)
 	return ""
+}
+
+// perform carries one request out, if the account has not used up what AWS grants.
+func (s *session) perform(op wire.Operation, template string, f wire.Format, payload []byte) (encoder, error) {
+	if s.pace != nil {
+		if err := s.pace.account.provision(op, s.g.Now()); err != nil {
+			return nil, err
+		}
+	}
+	switch op {
+	case wire.CreateKeys:
+		return s.createKeys(f, payload)
+	case wire.CreateFromCSR:
+		return s.createFromCSR(f, payload)
+	}
+	return s.registerThing(template, f, payload)
 }
 
 // notReserved says what is wrong with a reserved topic that is no operation.
@@ -69,8 +77,12 @@ func (s *session) doorName() string {
 func (s *session) caller() provision.Caller {
 	return provision.Caller{
 		Tenant: s.tenant, CertID: s.certID, ClientID: s.clientID, Claim: s.claim,
-		NotAfter: s.cert.NotAfter, Since: s.since, Template: s.template, Trace: s.rec,
+		NotAfter: s.cert.NotAfter, Since: s.since, Template: s.template, MayPublish: s.mayPublishTo, Trace: s.rec,
 	}
+}
+
+func (s *session) mayPublishTo(topic string) bool {
+	return s.may("iot:Publish", policy.TopicARN(s.tenant, topic)) == ""
 }
 
 // createKeys serves $aws/certificates/create/FMT. A device that sends a CSR

@@ -81,6 +81,17 @@ func TestAnAliasStandsForItsTopicWhenRightsAreJudged(t *testing.T) {
 	if got := publishes(aliased("", 1)); got != mqtt.NotAuthorized {
 		t.Errorf("the alias alone, after the policy was detached: %v", got)
 	}
+	t.Run("and for no other, once it was given one that is refused", func(t *testing.T) {
+		d := x.online(x.cert, "alias-3", mqtt.V5)
+		d.send(aliased("dt/a", 1))
+		await[*mqtt.Puback](d)
+		d.send(aliased("dt/"+strings.Repeat("x", 300), 1))
+		await[*mqtt.Puback](d)
+		d.send(aliased("", 1))
+		if got := await[*mqtt.Disconnect](d); got.Code != mqtt.ProtocolError {
+			t.Errorf("the alias alone: %v", got.Code)
+		}
+	})
 	t.Run("and is forgotten with the connection", func(t *testing.T) {
 		again := x.online(x.cert, "alias-2", mqtt.V5)
 		again.send(aliased("dt/own/a", 1))

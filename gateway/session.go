@@ -350,7 +350,8 @@ func (s *session) close(why string) {
 }
 
 // journal keeps the attempt. A stranger's are folded by address; those of a
-// known certificate that is refused again and again, by its sentence.
+// known certificate that is refused again and again, by its sentence, client id
+// and address: many devices may share a claim.
 func (s *session) journal(why string) {
 	a, keep := s.rec.Close(why)
 	s.g.Metrics.Attempt(a.Door, string(a.Outcome))
@@ -361,7 +362,7 @@ func (s *session) journal(why string) {
 	case s.passed || s.arrived:
 		s.g.Journal.Record(a)
 	case s.known():
-		s.g.Journal.Fold(s.name(), a.Reason, a)
+		s.g.Journal.FoldEach(s.name(), a.Reason, s.clientID+" "+placeOf(s.from).String(), a)
 	default:
 		a.Tenant = arn.Default
 		s.g.Journal.Fold(placeOf(s.from).String(), s.cause, a)

@@ -5,6 +5,7 @@ package journal
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	beat       = 900 * time.Millisecond // how long an attempt waits for company, and for its own next state
 	pause      = time.Second            // before a batch is tried again
 	foldFor    = time.Minute            // one row a minute for attempts that are alike
+	maxEach    = 1000                   // rows a minute for those who share a name
 )
 
 // Journal gathers attempts. Make one with New, run Run, then Record.
@@ -36,7 +38,8 @@ type Journal struct {
 	order   []string                     // of waiting, the oldest first
 	bytes   int                          // of waiting, about
 	folds   map[foldKey]*attempts.Attempt
-	forgot  time.Time // when folds were last looked through
+	each    map[string]*crowd // by who
+	forgot  time.Time         // when folds were last looked through
 	wake    chan struct{}
 
 	writing sync.Mutex // one flush at a time; guards the two below
@@ -47,11 +50,17 @@ type Journal struct {
 // A foldKey is what makes attempts alike.
 type foldKey struct{ who, cause string }
 
+// A crowd counts the rows of those who share a name.
+type crowd struct {
+	since time.Time
+	rows  int
+}
+
 // New makes a journal over db.
 func New(db store.DB, log *slog.Logger, m *metrics.Metrics, now func() time.Time) *Journal {
 	return &Journal{
 		db: db, log: log, metrics: m, now: now,
-		waiting: map[string]*attempts.Attempt{}, folds: map[foldKey]*attempts.Attempt{},
+		waiting: map[string]*attempts.Attempt{}, folds: map[foldKey]*attempts.Attempt{}, each: map[string]*crowd{},
 		wake: make(chan struct{}, 1),
 	}
 }
@@ -114,17 +123,52 @@ func (j *Journal) dropped(n int) {
 // minute with a count, so that neither a flood nor a stuck fleet fills the
 // disk; the first of them is logged.
 func (j *Journal) Fold(who, cause string, a *attempts.Attempt) {
-	if !j.fold(foldKey{who, cause}, a) {
-		return
+	j.mu.Lock()
+	first := j.fold(foldKey{who, cause}, a)
+	j.mu.Unlock()
+	if first {
+		j.said(a)
 	}
+}
+
+// FoldEach is Fold where many go by one name, as a fleet does that shares a
+// claim. Each of them has a row of its own, the first thousand of a minute;
+// the others share one.
+func (j *Journal) FoldEach(who, cause, each string, a *attempts.Attempt) {
+	j.mu.Lock()
+	k := foldKey{who, cause + "\x00" + each}
+	if row := j.folds[k]; (row == nil || a.Opened.Sub(row.Opened) >= foldFor) && !j.another(who, a.Opened) {
+		k.cause = cause
+	}
+	first := j.fold(k, a)
+	j.mu.Unlock()
+	if first {
+		j.said(a)
+	}
+}
+
+// another says whether one more of those who share a name may have a row.
+func (j *Journal) another(who string, at time.Time) bool {
+	c := j.each[who]
+	if c == nil && len(j.each) >= maxFolds {
+		return false
+	}
+	if c == nil || at.Sub(c.since) >= foldFor {
+		c = &crowd{since: at}
+		j.each[who] = c
+	}
+	c.rows++
+	return c.rows <= maxEach
+}
+
+// said logs the first of those that are alike.
+func (j *Journal) said(a *attempts.Attempt) {
 	j.log.Info("refused", slog.String("remote", a.Remote), slog.String("client", a.ClientID),
 		slog.String("certificate", string(a.CertID)), slog.String("reason", a.Reason))
 }
 
 // fold says whether a is the first of its minute.
 func (j *Journal) fold(k foldKey, a *attempts.Attempt) (first bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.again(k, a.Opened, a.Closed) {
 		return false
 	}
@@ -172,6 +216,7 @@ func (j *Journal) forget() {
 			delete(j.folds, k)
 		}
 	}
+	maps.DeleteFunc(j.each, func(_ string, c *crowd) bool { return now.Sub(c.since) >= foldFor })
 }
 
 // Run writes until ctx ends, and then what still waits.

@@ -162,6 +162,29 @@ func TestAlikeAttemptsFold(t *testing.T) {
 	}
 }
 
+// A fleet shares an expired claim: each device is found, and no fleet fills the
+// disk.
+func TestThoseWhoShareANameAreFoundEach(t *testing.T) {
+	b := newBench(t)
+	for round := range 3 {
+		for i := range maxEach + 5 {
+			a := attempt(fmt.Sprint(round, " ", i))
+			a.Opened = noon.Add(time.Duration(round) * time.Second)
+			a.Closed = a.Opened
+			b.FoldEach("claim", "expired", fmt.Sprint("unit-", i), a)
+		}
+	}
+	all, shared := 0, 0
+	for _, row := range b.folds {
+		if all += row.Count; row.Count != 3 {
+			shared++
+		}
+	}
+	if len(b.folds) != maxEach+1 || all != 3*(maxEach+5) || shared != 1 {
+		t.Errorf("%d rows for %d attempts, %d of them shared", len(b.folds), all, shared)
+	}
+}
+
 func TestAFullJournalDropsAndCounts(t *testing.T) {
 	t.Run("by number", func(t *testing.T) {
 		b := newBench(t)

@@ -67,8 +67,12 @@ func (s *Service) write(ctx context.Context, tx store.Tx, t *try) (did []string,
 		return nil, err
 	}
 	w := writer{tx: tx, tenant: t.who.Tenant, now: s.Now(), reprovision: templates.Reprovision(t.record)}
-	if err := w.write(ctx, plan, t.cert); err != nil {
+	if err := w.overwrite(ctx, *plan, t.cert); err != nil {
 		return nil, err
+	}
+	if d, set := templates.Validity(t.record); set && t.cert.NotAfter.After(t.cert.Created.Add(d+time.Hour)) {
+		w.note("Certificate %s lasts until %s, longer than slipway:validity of template %s: nobody knew the template when it was made. A claim that may register with this template alone tells.",
+			t.cert.ID, t.cert.NotAfter.UTC().Format(time.DateOnly), t.name)
 	}
 	return w.did, certs.Spend(ctx, tx, t.token, t.digest, answer)
 }
@@ -84,6 +88,18 @@ type writer struct {
 
 func (w *writer) note(format string, args ...any) {
 	w.did = append(w.did, fmt.Sprintf(format, args...))
+}
+
+// overwrite writes the plan for a certificate that was there before: it keeps
+// or gets its status as the override settings say.
+func (w *writer) overwrite(ctx context.Context, plan templates.Plan, cert *certs.Certificate) error {
+	status, err := plan.Certificate.Against(string(cert.Status))
+	if err != nil {
+		return err
+	}
+	final := *plan.Certificate
+	final.Status, plan.Certificate = status, &final
+	return w.write(ctx, &plan, cert)
 }
 
 func (w *writer) write(ctx context.Context, plan *templates.Plan, cert *certs.Certificate) error {
@@ -128,7 +144,7 @@ func noPolicy(err error, name string) error {
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
-	return fault.Wrap(fault.MissingPart, err, "Policy %s, which the template attaches, does not exist.", name)
+	return fault.Wrap(fault.MissingPart, err, "Policy %s, which the template attaches, does not exist; create it (CreatePolicy), or change the template.", name)
 }
 
 func (w *writer) thing(ctx context.Context, p *templates.ThingPlan) error {
@@ -137,7 +153,7 @@ func (w *writer) thing(ctx context.Context, p *templates.ThingPlan) error {
 		return err
 	}
 	if old != nil && w.reprovision == templates.Deny {
-		return fault.New(fault.Conflict, "Duplicate serial: thing %s exists already, and the template's setting slipway:reprovision is deny.", p.Name)
+		return fault.New(fault.Conflict, "Duplicate serial: thing %s exists already, and the template's setting slipway:reprovision is deny. Delete the thing first, or take the tag off the template.", p.Name)
 	}
 	change, err := p.Against(existing)
 	if err != nil {
@@ -201,13 +217,13 @@ func (w *writer) parts(ctx context.Context, c templates.ThingChange) error {
 	if c.Type != nil && *c.Type != "" {
 		ty, err := w.tx.ThingType(ctx, w.tenant, *c.Type)
 		if fault.Is(err, fault.Missing) {
-			return fault.Wrap(fault.MissingPart, err, "Thing type not found: the template names type %s, which does not exist.", *c.Type)
+			return fault.Wrap(fault.MissingPart, err, "Thing type not found: the template names type %s, which does not exist; create it (CreateThingType), or change the template.", *c.Type)
 		}
 		if err != nil {
 			return err
 		}
 		if ty.Deprecated {
-			return fault.New(fault.MissingPart, "Thing type %s, which the template names, is deprecated.", *c.Type)
+			return fault.New(fault.MissingPart, "Thing type %s, which the template names, is deprecated; DeprecateThingType with undoDeprecate takes that back, or the template can name another.", *c.Type)
 		}
 	}
 	for _, g := range c.JoinGroups {
@@ -227,7 +243,7 @@ func missingPart(err error, what, name string) error {
 	if !fault.Is(err, fault.Missing) {
 		return err
 	}
-	return fault.Wrap(fault.MissingPart, err, "%s not found: the template names %s, which does not exist.", what, name)
+	return fault.Wrap(fault.MissingPart, err, "%s not found: the template names %s, which does not exist; create it, or change the template.", what, name)
 }
 
 // existing reads the thing as the registry has it; nil when there is none.

@@ -81,6 +81,19 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// A function that takes all of AWS's five seconds is refused in its own words,
+// not in those of whoever waited for it.
+func TestAFunctionThatHangsIsNamedWithItsLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.template("fleet", body(attributes), true)
+	r.function.hangs = functions.NewCalls(functions.Spec{Name: "gate"}.WithDefaults())
+	token, id := r.token()
+	_, err := r.register(token, "1")
+	wantFault(t, err, fault.Refused, "Function gate did not answer within 5 s.")
+	r.wantStatus(id, "PENDING_ACTIVATION")
+}
+
 func TestAFunctionThatFailsRefuses(t *testing.T) {
 	r := newRig(t)
 	r.template("fleet", body(attributes), true)

@@ -161,15 +161,19 @@ func (s *Service) signed(ctx context.Context, t arn.Tenant, p *ca.Prepared, from
 }
 
 // profileFor finds the validity of a device's new certificate: that of the
-// template its claim is for, else of the template it listens to, else AWS's,
-// which is also what one gets that would outlive the issuing CA.
+// template its claim is for, else of the template it listens to, else of the
+// only one that its policies let it register with, else AWS's, which is also
+// what one gets that would outlive the issuing CA.
 func (s *Service) profileFor(ctx context.Context, who Caller) (ca.Profile, error) {
 	name := who.Template
 	if who.Claim != nil && who.Claim.Template != "" {
 		name = who.Claim.Template
 	}
 	if name == "" {
-		return ca.Profile{}, nil
+		var err error
+		if name, err = s.onlyTemplate(ctx, who); name == "" || err != nil {
+			return ca.Profile{}, err
+		}
 	}
 	d, err := s.validity(ctx, templateKey{who.Tenant, name})
 	if s.Now().Add(d).After(s.CA.IssuingCA().NotAfter) {

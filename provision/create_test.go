@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
+	"github.com/slipway-iot/slipway/wire"
 )
 
 // intents gives those that wait now.
@@ -201,10 +203,13 @@ func TestValidity(t *testing.T) {
 	r.template("long", body(""), false, "slipway:validity", "36500d")
 	r.template("plain", body(""), false)
 	aws := time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
-	lasts := func(claimFor, listensTo string) time.Time {
+	lasts := func(claimFor, listensTo string, may ...string) time.Time {
 		t.Helper()
 		who := r.claim()
 		who.Template = listensTo
+		who.MayPublish = func(topic string) bool {
+			return slices.ContainsFunc(may, func(name string) bool { return topic == wire.RegisterTopic(name, wire.CBOR) })
+		}
 		if claimFor != "" {
 			who.Claim = &certs.ClaimRecord{Template: claimFor}
 		}
@@ -235,6 +240,14 @@ func TestValidity(t *testing.T) {
 			}
 		})
 	}
+	for want, may := range map[time.Time][]string{
+		r.clock().AddDate(0, 0, 90): {"short", "nobody"},
+		aws:                         {"short", "plain"}, // which of them, nobody knows
+	} {
+		if got := lasts("", "", may...); !got.Equal(want) {
+			t.Errorf("made for who may register with %v it ends at %v, want %v", may, got, want)
+		}
+	}
 	t.Run("a change counts once it was told", func(t *testing.T) {
 		r.update(func(ctx context.Context, tx store.Tx) error {
 			return templates.Tag(ctx, tx, arn.Default, "short", map[string]string{"slipway:validity": "1h"}, nil, r.clock())
@@ -249,7 +262,26 @@ func TestValidity(t *testing.T) {
 		if got := lasts("short", ""); !got.Equal(r.clock().Add(time.Hour)) {
 			t.Errorf("it ends at %v", got)
 		}
+		if got := lasts("", "", "short"); !got.Equal(r.clock().Add(time.Hour)) {
+			t.Errorf("it ends at %v", got)
+		}
 	})
+}
+
+// Whoever claims by a policy for several templates learns from the timeline why
+// the certificate lasts longer than the template says.
+func TestACertificateThatLastsLongerThanItsTemplateSaysIsNoted(t *testing.T) {
+	r := newRig(t)
+	r.template("fleet", body(""), false, "slipway:validity", "90d")
+	token, _ := r.token()
+	trace := &steps{}
+	who := r.claim()
+	who.Trace = trace
+	_, err := r.engine.RegisterThing(context.Background(), who, "fleet", request(token, "1"))
+	must(t, err)
+	if text := strings.Join(trace.all, "\n"); !strings.Contains(text, "lasts until 2049-12-31, longer than slipway:validity of template fleet") {
+		t.Errorf("got %s", text)
+	}
 }
 
 func TestTheControlPlanesCertificates(t *testing.T) {

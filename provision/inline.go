@@ -134,8 +134,7 @@ func (s *Service) brought(ctx context.Context, tx store.Tx, i *inline) (*certs.C
 	return certs.Register(ctx, tx, i.tenant, leaf, authority, certs.Status(p.Status), s.Now())
 }
 
-// writeInline writes the plan. A certificate that was there before keeps or
-// gets its status as the override settings say.
+// writeInline writes the plan.
 func (s *Service) writeInline(ctx context.Context, tx store.Tx, i *inline) error {
 	w, plan := s.inlineWriter(tx, i), *i.plan
 	switch {
@@ -144,13 +143,7 @@ func (s *Service) writeInline(ctx context.Context, tx store.Tx, i *inline) error
 	case i.made:
 		return w.write(ctx, &plan, i.cert)
 	}
-	status, err := plan.Certificate.Against(string(i.cert.Status))
-	if err != nil {
-		return err
-	}
-	final := *plan.Certificate
-	final.Status, plan.Certificate = status, &final
-	return w.write(ctx, &plan, i.cert)
+	return w.overwrite(ctx, plan, i.cert)
 }
 
 // withoutCertificate writes a plan that has nothing to attach policies to:

@@ -135,7 +135,8 @@ type function struct {
 	answer string
 	err    error
 	gone   bool
-	during func() // what happens in the world while it thinks
+	during func()           // what happens in the world while it thinks
+	hangs  *functions.Calls // if set, it never answers, and is held to these limits
 
 	calls   atomic.Int32
 	mu      sync.Mutex
@@ -149,7 +150,16 @@ func (f *function) Resolve(context.Context, arn.Tenant, string) (functions.Funct
 	return f, nil
 }
 
-func (f *function) Invoke(_ context.Context, payload []byte) ([]byte, error) {
+func (f *function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if f.hangs != nil {
+		ctx, end, err := f.hangs.Begin(ctx, payload)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		<-ctx.Done()
+		return nil, f.hangs.Ended(ctx, "answer")
+	}
 	f.calls.Add(1)
 	f.mu.Lock()
 	f.payload = payload

@@ -69,7 +69,10 @@ type Caller struct {
 	// Template is the one template whose answers the connection subscribed
 	// to, if any: the best hint which validity the new certificate gets.
 	Template string
-	Trace    Tracer // may be nil
+	// MayPublish says whether the connection's policies let it publish to a
+	// topic; nil, when nothing is known of them.
+	MayPublish func(topic string) bool
+	Trace      Tracer // may be nil
 }
 
 // A Tracer gathers the timeline of an attempt, and by which certificate it can

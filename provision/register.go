@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/functions"
 	"github.com/slipway-iot/slipway/internal/crash"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
@@ -124,7 +125,7 @@ func usable(ctx context.Context, tx store.Tx, t *try) (*templates.Record, error)
 		return nil, err
 	}
 	if rec.Type != templates.FleetProvisioning {
-		return nil, fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT.", t.name, rec.Type)
+		return nil, fault.New(fault.Refused, "Template %s is of type %s and cannot be used over MQTT; the device must name one of type FLEET_PROVISIONING.", t.name, rec.Type)
 	}
 	if !rec.Enabled {
 		return nil, fault.New(fault.Refused, "Template %s is disabled; UpdateProvisioningTemplate can enable it.", t.name)
@@ -166,6 +167,7 @@ func recall(b []byte) (*wire.RegisterAnswer, error) {
 	return &a, nil
 }
 
-// hookDeadline is AWS's limit for a function's answer (hooks-and-events.md,
-// section 1.1).
-const hookDeadline = 5 * time.Second
+// hookDeadline is a second longer than AWS's limit for a function's answer
+// (hooks-and-events.md, section 1.1), to which the function is held where it
+// is called, and where it can be said what it did not do in time.
+const hookDeadline = functions.MaxTimeout + time.Second

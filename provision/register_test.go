@@ -37,6 +37,40 @@ func (r *rig) furnish() {
 	})
 }
 
+// An operator who deactivated a certificate between the two requests is not
+// overruled, unless the template says so (templates.md, section 2.4).
+func TestACertificateThatIsNoLongerPending(t *testing.T) {
+	for setting, want := range map[string]string{"": "", "FAIL": "", "DO_NOTHING": "INACTIVE", "REPLACE": "ACTIVE"} {
+		t.Run(setting, func(t *testing.T) {
+			r := newRig(t)
+			text := body(attributes)
+			if setting != "" {
+				text = strings.Replace(text, `"Status":"Active"}}`, `"Status":"Active"},"OverrideSettings":{"Status":"`+setting+`"}}`, 1)
+			}
+			r.template("fleet", text, false)
+			token, id := r.token()
+			r.update(func(ctx context.Context, tx store.Tx) error {
+				c, err := tx.Certificate(ctx, arn.Default, id)
+				if err != nil {
+					return err
+				}
+				return certs.SetStatus(ctx, tx, c, certs.Inactive, r.clock())
+			})
+			before := r.snapshot()
+			_, err := r.register(token, "1")
+			if want != "" {
+				must(t, err)
+				r.wantStatus(id, want)
+				return
+			}
+			wantFault(t, err, fault.Conflict, "Status conflicts with Status in Template")
+			if diff := cmp.Diff(before, r.snapshot()); diff != "" {
+				t.Errorf("something was stored: %s", diff)
+			}
+		})
+	}
+}
+
 const everything = attributes + `,"ThingTypeName":"lamp","ThingGroups":["lab"],"BillingGroup":"north"`
 
 func TestADeviceBecomesAThing(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"github.com/slipway-iot/slipway/arn"
 	"github.com/slipway-iot/slipway/event"
 	"github.com/slipway-iot/slipway/fault"
+	"github.com/slipway-iot/slipway/ref"
 	"github.com/slipway-iot/slipway/store"
 	"github.com/slipway-iot/slipway/templates"
+	"github.com/slipway-iot/slipway/wire"
 )
 
 // validities keeps how long each template's certificates last, so that the
@@ -17,9 +19,10 @@ import (
 // template changes (Follow). One that was read while a change was on its way
 // is not kept: the epoch, which counts changes, has moved on.
 type validities struct {
-	mu    sync.Mutex
-	epoch uint64
-	m     map[templateKey]time.Duration
+	mu     sync.Mutex
+	epoch  uint64
+	m      map[templateKey]time.Duration
+	fleets map[arn.Tenant][]string // the templates for fleet provisioning; none, if none of them sets a validity
 }
 
 type templateKey struct {
@@ -51,6 +54,26 @@ func (v *validities) drop(k templateKey) {
 	defer v.mu.Unlock()
 	v.epoch++
 	delete(v.m, k)
+	delete(v.fleets, k.tenant)
+}
+
+func (v *validities) getFleet(t arn.Tenant) (names []string, ok bool, epoch uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	names, ok = v.fleets[t]
+	return names, ok, v.epoch
+}
+
+func (v *validities) putFleet(t arn.Tenant, names []string, epoch uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if epoch != v.epoch {
+		return
+	}
+	if v.fleets == nil || len(v.fleets) >= maxBodies {
+		v.fleets = map[arn.Tenant][]string{}
+	}
+	v.fleets[t] = names
 }
 
 // Follow learns what happened in the registry, after its commit.
@@ -81,4 +104,54 @@ func (s *Service) validity(ctx context.Context, k templateKey) (time.Duration, e
 		s.validities.put(k, d, epoch)
 	}
 	return d, err
+}
+
+// onlyTemplate is the one template that the caller's policies let it register
+// with. It is empty if there are several, or if no template of the account sets
+// a validity.
+func (s *Service) onlyTemplate(ctx context.Context, who Caller) (only string, err error) {
+	if who.MayPublish == nil {
+		return "", nil
+	}
+	names, err := s.fleet(ctx, who.Tenant)
+	for _, name := range names {
+		if !who.MayPublish(wire.RegisterTopic(name, wire.JSON)) && !who.MayPublish(wire.RegisterTopic(name, wire.CBOR)) {
+			continue
+		}
+		if only != "" {
+			return "", nil
+		}
+		only = name
+	}
+	return only, err
+}
+
+// fleet names the account's templates for fleet provisioning, or none if none
+// of them sets a validity.
+func (s *Service) fleet(ctx context.Context, t arn.Tenant) ([]string, error) {
+	names, ok, epoch := s.validities.getFleet(t)
+	if ok {
+		return names, nil
+	}
+	set := false
+	err := s.DB.Peek(ctx, func(ctx context.Context, tx store.Tx) error {
+		all, _, err := tx.ListTemplates(ctx, t, ref.All)
+		for _, rec := range all {
+			if rec.Type != templates.FleetProvisioning {
+				continue
+			}
+			names = append(names, rec.Name)
+			_, sets := templates.Validity(rec)
+			set = set || sets
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !set {
+		names = nil
+	}
+	s.validities.putFleet(t, names, epoch)
+	return names, nil
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 
 	"github.com/slipway-iot/slipway/fault"
@@ -27,7 +28,10 @@ const (
 	memberMessage = "errorMessage"
 )
 
-const pemStart = "-----BEGIN "
+const (
+	pemStart = "-----BEGIN "
+	wantsPEM = "a text with a PEM block is expected"
+)
 
 // A CreateRequest asks for a certificate: for a key of its own if it carries a
 // signing request, else for one that the server makes.
@@ -72,10 +76,10 @@ func DecodeCreateFromCSR(f Format, payload []byte) (CreateRequest, error) {
 	if err != nil {
 		return CreateRequest{}, err
 	}
-	v, ok := m.present(memberCSR)
+	v, ok := m[memberCSR]
 	if !ok {
 		return CreateRequest{}, fault.New(fault.InvalidCSR,
-			"%s is missing%s.", memberCSR, m.lookalike(memberCSR))
+			"%s is missing%s.", memberCSR, cmp.Or(m.lookalike(memberCSR), "; "+wantsPEM))
 	}
 	return pemRequest(v)
 }
@@ -83,11 +87,10 @@ func DecodeCreateFromCSR(f Format, payload []byte) (CreateRequest, error) {
 func pemRequest(v value) (CreateRequest, error) {
 	switch {
 	case v.kind != text:
-		return CreateRequest{}, fault.New(fault.InvalidCSR,
-			"%s is %s; a text with a PEM block is expected.", memberCSR, v.noun)
+		return CreateRequest{}, fault.New(fault.InvalidCSR, "%s is %s; %s.", memberCSR, v.noun, wantsPEM)
 	case v.text == "":
-		return CreateRequest{}, fault.New(fault.InvalidCSR, "%s is empty.", memberCSR)
-	case strings.HasPrefix(v.text, "MII"):
+		return CreateRequest{}, fault.New(fault.InvalidCSR, "%s is empty; %s.", memberCSR, wantsPEM)
+	case strings.HasPrefix(v.text, "MI"): // 0x30 0x8., as startsDER
 		return CreateRequest{}, fault.New(fault.InvalidCSR,
 			"%s looks like DER in Base64; it has to be a PEM block with its BEGIN CERTIFICATE REQUEST and END lines.", memberCSR)
 	case !startsPEM([]byte(v.text)):

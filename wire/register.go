@@ -50,7 +50,7 @@ func decodeToken(m members) (string, error) {
 		return "", fault.New(fault.BadToken, "%s is %s; a text is expected.", memberToken, v.noun)
 	case v.text == "":
 		// Observed from AWS, word for word (section 5.2).
-		return "", fault.New(fault.BadToken, "Certificate ownership token cannot be empty.")
+		return "", fault.New(fault.BadToken, "Certificate ownership token cannot be empty%s.", m.lookalike(memberToken))
 	}
 	return v.text, nil
 }
@@ -58,6 +58,9 @@ func decodeToken(m members) (string, error) {
 func decodeParameters(m members) (map[string]string, error) {
 	v, ok := m.present(memberParameters)
 	if !ok {
+		if like := m.lookalike(memberParameters); like != "" {
+			return nil, fault.New(fault.InvalidParameters, "%s is missing%s.", memberParameters, like)
+		}
 		return map[string]string{}, nil
 	}
 	if v.kind != object {

@@ -73,7 +73,7 @@ func swallowed(key string) (meant string, op Operation, spelt string) {
 // called name, or nothing.
 func (m members) lookalike(name string) string {
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		if typos(strings.ToLower(key), strings.ToLower(name)) <= maxTypos {
+		if key != name && typos(strings.ToLower(key), strings.ToLower(name)) <= maxTypos {
 			return fmt.Sprintf("; the payload has %q, which is spelt differently", clip(key))
 		}
 	}

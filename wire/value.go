@@ -34,6 +34,9 @@ type members map[string]value
 
 // readObject reads a payload that has to be one object (JSON) or map (CBOR).
 func readObject(f Format, payload []byte) (members, error) {
+	if len(payload) == 0 {
+		return nil, fault.New(fault.InvalidPayload, "The payload is empty; %s is expected.", objectNoun(f))
+	}
 	read := jsonValue
 	if f == CBOR {
 		read = cborValue
@@ -54,9 +57,6 @@ func readObject(f Format, payload []byte) (members, error) {
 // crossed says whether a payload that cannot be read in one format begins like
 // an object of the other: as JSON does on a topic for CBOR, and the reverse.
 func crossed(f Format, payload []byte) bool {
-	if len(payload) == 0 {
-		return false
-	}
 	if f == CBOR {
 		return payload[0] == '{'
 	}

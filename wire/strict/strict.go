@@ -9,6 +9,7 @@ package strict
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,7 +169,7 @@ func (p *parser) object(v *Value, depth int) error {
 		}
 		key := tok.(string) // encoding/json guarantees it
 		if seen[key] {
-			return fmt.Errorf("line %d: %q stands twice in the same object", p.line(), key)
+			return fmt.Errorf("line %d: %q stands twice in %s", p.line(), key, cmp.Or(v.Path, "the same object"))
 		}
 		seen[key] = true
 		path := key
