@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -99,8 +100,14 @@ func (c Config) check() error {
 	if n := len(c.Template); n > 36 {
 		return usage("--template has %d characters; a template's name has at most 36.", n)
 	}
+	if i := strings.IndexFunc(c.Template, func(r rune) bool { return !strings.ContainsRune(nameRunes, r) }); i >= 0 {
+		return usage("--template %q: a template's name has letters, digits, - and _ alone.", c.Template)
+	}
 	return c.checkParameters()
 }
+
+// nameRunes are those of a template's name.
+const nameRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // checkParameters applies the bounds that the server applies, so that a slip of
 // the pen costs no certificate.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/store"
@@ -36,6 +39,9 @@ type Explanation struct {
 	Policies  []string `json:"policies"`            // all that were looked at
 	Resource  string   `json:"resource"`            // as it was judged
 	Sentence  string   `json:"sentence"`
+	// Outside says why the certificate cannot connect, whatever its policies
+	// allow; empty if it can.
+	Outside string `json:"cannotConnect,omitempty"`
 }
 
 // Explain decides as a connection would be decided now. The thing is found as
@@ -68,8 +74,19 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 	return &Explanation{
 		Allowed: d.Allowed, Explicit: d.Explicit, Policy: d.Policy, Version: d.Version, Sid: d.Sid,
 		Statement: d.Statement, Missing: d.Missing, Thing: r.thing, Policies: append([]string{}, r.policies...),
-		Resource: resource, Sentence: d.Sentence(q.Action, resource),
+		Resource: resource, Sentence: d.Sentence(q.Action, resource), Outside: outside(s.cert, g.Now()),
 	}, nil
+}
+
+// outside says why a certificate cannot connect.
+func outside(c *certs.Certificate, now time.Time) string {
+	switch {
+	case c.Status != certs.Active:
+		return fmt.Sprintf("Certificate %s is %s.", c.ID, c.Status)
+	case now.After(c.NotAfter):
+		return fmt.Sprintf("Certificate %s expired at %s.", c.ID, c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return ""
 }
 
 // asIfConnected reads the rights of a certificate that is not connected.

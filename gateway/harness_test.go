@@ -219,11 +219,16 @@ func newRig(t testing.TB, limits Limits) *rig {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	set := functions.NewSet(func(_ context.Context, _ arn.Tenant, name string) (*functions.Spec, error) {
+		if _, known := verdicts[name]; known {
+			return &functions.Spec{Name: name, Kind: functions.HTTP, URL: "https://factory.example/"}, nil
+		}
 		if name != "factory" {
 			return nil, nil
 		}
 		return &functions.Spec{Name: name, Kind: functions.Allowlist, CSV: "SerialNumber\nA1\nA2\nA3\n"}, nil
-	}, map[string]functions.Opener{functions.Allowlist: allowlist.Open})
+	}, map[string]functions.Opener{functions.Allowlist: allowlist.Open, functions.HTTP: func(_ arn.Tenant, s functions.Spec) (functions.Function, error) {
+		return canned(verdicts[s.Name]), nil
+	}})
 	t.Cleanup(func() { set.Close() })
 	r.engine = &provision.Service{
 		DB: r.store, CA: r.ca, Keys: ca.NewKeyPool(1, 1), Functions: set, Reserved: func(n string) bool { return n == "localhost" },

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slipway-iot/slipway/arn"
+	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/mqtt"
 	"github.com/slipway-iot/slipway/provision"
 	"github.com/slipway-iot/slipway/ref"
@@ -197,6 +198,42 @@ func withGoodToken(member string) func(*scene) []byte {
 	}
 }
 
+// verdicts are what functions answer, by their names.
+var verdicts = map[string]string{
+	"no":        `{"allowProvisioning":false}`,
+	"because":   `{"allowProvisioning":false,"reason":"This batch was recalled."}`,
+	"undecided": `{}`,
+	"listless":  `[]`,
+	"wordy":     `yes`,
+	"numeric":   `{"allowProvisioning":1}`,
+	"overdone":  `{"allowProvisioning":true,"parameterOverrides":{"SerialNumber":5}}`,
+}
+
+// A canned function always answers the same.
+type canned string
+
+func (c canned) Invoke(context.Context, []byte) ([]byte, error) { return []byte(c), nil }
+func (canned) Close() error                                     { return nil }
+
+// withThing is the fleet's template with more members of the thing.
+func withThing(members string) string {
+	return strings.Replace(fleetBody, `"Properties":{"ThingName"`, `"Properties":{`+members+`,"ThingName"`, 1)
+}
+
+// revokedToken gives one whose certificate was revoked before it was registered.
+func revokedToken(x *scene) string {
+	_, a := x.pending(arn.Default)
+	x.setStatus(arn.CertID(a.CertificateID), certs.Revoked)
+	return a.Token
+}
+
+// registersInactive sends RegisterThing for a certificate that an operator deactivated.
+func registersInactive(x *scene) []byte {
+	_, a := x.pending(arn.Default)
+	x.setStatus(arn.CertID(a.CertificateID), certs.Inactive)
+	return wire.RegisterRequest{Token: a.Token, Parameters: serial(x.name())}.Encode(wire.JSON)
+}
+
 // templates makes those that the causes name.
 func (x *scene) templates() {
 	x.t.Helper()
@@ -204,6 +241,12 @@ func (x *scene) templates() {
 	x.fleet("hooked", fleetBody, "factory", nil)
 	x.fleet("unhooked", fleetBody, "nowhere", nil)
 	x.fleet("nopolicy", strings.Replace(fleetBody, `"PolicyName":"device"`, `"PolicyName":"gone"`, 1), "", nil)
+	for name := range verdicts {
+		x.fleet(name, fleetBody, name, nil)
+	}
+	x.fleet("untyped", withThing(`"ThingTypeName":"gone"`), "", nil)
+	x.fleet("ungrouped", withThing(`"ThingGroups":["gone"]`), "", nil)
+	x.fleet("unbilled", withThing(`"BillingGroup":"gone"`), "", nil)
 	x.fleet("off", fleetBody, "", nil)
 	x.update(func(ctx context.Context, tx store.Tx) error {
 		rec, err := tx.TemplateRecord(ctx, arn.Default, "off")
@@ -289,6 +332,7 @@ var provisioningCauses = []cause{
 	{"token: far too long", 0, refuses(registerAt("fleet"), withToken(func(*scene) string { return strings.Repeat("t", 5000) }))},
 	{"token: spent for another request", 0, refuses(registerAt("fleet"), withToken(spentToken))},
 	{"token: of another account", 0, refuses(registerAt("fleet"), withToken(foreignToken))},
+	{"token: of a certificate that was revoked", 0, refuses(registerAt("fleet"), withToken(revokedToken))},
 	{"token: an hour old", 0, refuses(registerAt("fleet"), withToken(oldToken))},
 
 	{"template: unknown", 0, refusesFor(freeClaim, registerAt("nowhere"), registers(serial("A1")))},
@@ -307,6 +351,17 @@ var provisioningCauses = []cause{
 	{"a thing name that is too long", 0, refuses(registerAt("fleet"), registers(serial(strings.Repeat("A", 130))))},
 	{"a serial that is taken, with slipway:reprovision=deny", 0, refusesFor(freeClaim, registerAt("strict"), twice("strict"))},
 	{"a serial that is not on the list", 0, refusesFor(freeClaim, registerAt("hooked"), registers(serial("STOLEN")))},
+	{"a function that refuses", 0, refusesFor(freeClaim, registerAt("no"), registers(serial("A1")))},
+	{"a function that refuses and says why", 0, refusesFor(freeClaim, registerAt("because"), registers(serial("A1")))},
+	{"a function that does not say whether it allows", 0, refusesFor(freeClaim, registerAt("undecided"), registers(serial("A1")))},
+	{"a function that answers with an array", 0, refusesFor(freeClaim, registerAt("listless"), registers(serial("A1")))},
+	{"a function that answers no JSON to a registration", 0, refusesFor(freeClaim, registerAt("wordy"), registers(serial("A1")))},
+	{"a function that allows with a number", 0, refusesFor(freeClaim, registerAt("numeric"), registers(serial("A1")))},
+	{"a function that overrides with a number", 0, refusesFor(freeClaim, registerAt("overdone"), registers(serial("A1")))},
+	{"a thing type that does not exist", 0, refusesFor(freeClaim, registerAt("untyped"), registers(serial("A1")))},
+	{"a thing group that does not exist", 0, refusesFor(freeClaim, registerAt("ungrouped"), registers(serial("A1")))},
+	{"a billing group that does not exist", 0, refusesFor(freeClaim, registerAt("unbilled"), registers(serial("A1")))},
+	{"a certificate that was deactivated before its registration", 0, refuses(registerAt("fleet"), registersInactive)},
 	{"a function that does not exist", 0, refusesFor(freeClaim, registerAt("unhooked"), registers(serial("A1")))},
 
 	{"the claim expired while it was connected", 0, expiredWhileConnected},

@@ -18,6 +18,9 @@ import (
 type Preview struct {
 	Plan    *templates.Plan `json:"plan"`
 	Changes []string        `json:"changes"`
+	// Function is asked before a device, and was not asked here; empty if the
+	// template asks none.
+	Function string `json:"function,omitempty"`
 	// Refusal is the sentence with which the registry would refuse the plan,
 	// empty if it would not.
 	Refusal string `json:"refusal,omitempty"`
@@ -50,6 +53,9 @@ func (s *Service) Preview(ctx context.Context, t arn.Tenant, name, body string, 
 		return nil, err
 	}
 	out := &Preview{Plan: plan}
+	if rec.Hook != nil {
+		out.Function = functionName(rec.Hook.TargetARN)
+	}
 	err = s.DB.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		w := writer{tx: tx, tenant: t, now: s.Now(), reprovision: templates.Reprovision(rec)}
 		if out.Changes, err = w.rehearse(ctx, plan); err != nil {

@@ -101,6 +101,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// maxPool is more keys than an hour makes.
+const maxPool = 10_000
+
 // check finds what cannot work before anything is opened.
 func (c Config) check() error {
 	if c.Data == "" {
@@ -128,8 +131,14 @@ func (c Config) check() error {
 	if _, err := tenants.ParseProfile(string(c.Profile)); err != nil {
 		return err
 	}
-	if c.Pool < 0 {
-		return fault.New(fault.InvalidRequest, "--pool %d: expected a number of keys.", c.Pool)
+	if c.Pool < 0 || c.Pool > maxPool {
+		return fault.New(fault.InvalidRequest, "--pool %d: expected a number of keys, at most %d.", c.Pool, maxPool)
+	}
+	for flag, v := range map[string]float64{"handshake": float64(c.Limits.Handshake), "connections": float64(c.Limits.Connections),
+		"strangers": float64(c.Limits.Strangers), "failures": c.Limits.Failures, "burst": float64(c.Limits.Burst)} {
+		if v < 0 {
+			return fault.New(fault.InvalidRequest, "--%s is negative; a limit has to be more than nothing.", flag)
+		}
 	}
 	if c.ReapEvery < 0 {
 		return fault.New(fault.InvalidRequest, "The reaper cannot run every %v: expected a time.", c.ReapEvery)

@@ -33,6 +33,9 @@ func TestAWrongSettingIsNamed(t *testing.T) {
 		"--control is on loopback; :8080 is not":                       func(c *Config) { c.Dev, c.Control = true, ":8080" },
 		"--admin-key-id and --admin-secret belong together":            func(c *Config) { c.AdminKeyID = "AKIAGIVENKEY" },
 		"--admin-key-id and --admin-secret belong together: give both": func(c *Config) { c.AdminSecret = "a secret long enough" },
+		"--connections is negative":                                    func(c *Config) { c.Limits.Connections = -1 },
+		"--handshake is negative":                                      func(c *Config) { c.Limits.Handshake = -time.Second },
+		"--pool 100000: expected":                                      func(c *Config) { c.Pool = 100_000 },
 		"--pool -1: expected a number of keys":                         func(c *Config) { c.Pool = -1 },
 		"The reaper cannot run every -1s":                              func(c *Config) { c.ReapEvery = -time.Second },
 	} {

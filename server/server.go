@@ -177,6 +177,9 @@ func openSQLite(ctx context.Context, c Config) (store.DB, error) {
 
 func openPostgres(ctx context.Context, c Config) (store.DB, error) {
 	db, err := postgres.Open(ctx, c.Store, postgres.Options{Now: c.Now})
+	if fault.Is(err, fault.Unavailable) {
+		return nil, fault.Wrap(fault.Unavailable, err, "--store: the PostgreSQL database cannot be reached. Check that it runs, and the URL's host, port, name and password.")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,9 @@ func (p *run) Validate() error {
 			return fmt.Errorf("--%s is %s; it has to be longer than nothing", name, d)
 		}
 	}
+	if p.Timeout < 0 {
+		return fmt.Errorf("--timeout is %s; it has to be longer than nothing, or left out", p.Timeout)
+	}
 	return nil
 }
 

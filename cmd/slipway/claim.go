@@ -48,18 +48,21 @@ type claimNew struct {
 // A span is a duration that may be written in days.
 type span time.Duration
 
+const maxSpan = 36500 * 24 * time.Hour
+
 // UnmarshalText reads 30d, or what time.ParseDuration reads.
 func (d *span) UnmarshalText(text []byte) error {
+	var got time.Duration
+	var err error
 	if days, ok := strings.CutSuffix(string(text), "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		*d = span(time.Duration(n) * 24 * time.Hour)
-		if err == nil {
-			return nil
-		}
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16) // far from what a duration cannot hold
+		got = time.Duration(n) * 24 * time.Hour
+	} else {
+		got, err = time.ParseDuration(string(text))
 	}
-	got, err := time.ParseDuration(string(text))
-	if err != nil || got < time.Second {
-		return fmt.Errorf("%q: expected at least a second, such as 720h or 30d", text)
+	if err != nil || got < time.Second || got > maxSpan {
+		return fmt.Errorf("%q: expected at least a second and at most 36500d, such as 720h or 30d", text)
 	}
 	*d = span(got)
 	return nil

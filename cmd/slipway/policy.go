@@ -152,6 +152,7 @@ type explanation struct {
 	Resource  string   `json:"resource"`
 	Sentence  string   `json:"sentence"`
 	JudgedBy  string   `json:"judgedBy"`
+	Outside   string   `json:"cannotConnect,omitempty"`
 }
 
 // Run asks.
@@ -197,6 +198,9 @@ func (e *explanation) print(s streams, action string) {
 		verdict = "ALLOWED"
 	}
 	fmt.Fprintf(s.out, "%s: %s on %s\n%s\n\n", verdict, action, e.Resource, e.Sentence)
+	if e.Outside != "" {
+		fmt.Fprintf(s.out, "%s It cannot connect, whatever its policies allow.\n\n", e.Outside)
+	}
 	out := sheet{s.out, 12}
 	decided := "no statement, so it is denied"
 	if e.Policy != "" {

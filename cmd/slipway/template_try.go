@@ -29,6 +29,8 @@ type preview struct {
 	Plan    *templates.Plan `json:"plan"`
 	Changes []string        `json:"changes"`
 	Refusal string          `json:"refusal,omitempty"`
+
+	Function string `json:"function,omitempty"` // that a device is asked about, and that was not asked
 }
 
 // Run tries it.
@@ -163,6 +165,9 @@ func (p preview) print(s streams) {
 	out := sheet{s.out, 14}
 	if plan := p.Plan; plan != nil {
 		printPlan(out, plan)
+	}
+	if p.Function != "" {
+		out.line("function", p.Function+", which may refuse the device or override parameters; it was not asked")
 	}
 	if p.Refusal == "" {
 		out.line("would change", append(slices.Clone(p.Changes), either(len(p.Changes) == 0, "nothing"))...)
