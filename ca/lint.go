@@ -111,7 +111,7 @@ func decodeCSR(csr []byte) ([]byte, error) {
 	}
 	block, rest := pem.Decode(csr)
 	if block == nil {
-		if first, body, cut := bytes.Cut(csr, []byte("REQUEST-----")); cut && bytes.Contains(first, []byte("-----BEGIN ")) && !bytes.HasPrefix(body, []byte("\n")) && !bytes.HasPrefix(body, []byte("\r")) {
+		if ranTogether(csr) {
 			return nil, fault.New(fault.InvalidCSR, "The CSR is not PEM: its lines ran together. A line break belongs behind the BEGIN line, within the Base64 every 64 characters, and before the END line; in JSON each is written \\n, with one backslash.")
 		}
 		return nil, fault.New(fault.InvalidCSR, "The CSR is not PEM; it must begin with -----BEGIN CERTIFICATE REQUEST----- and end with the matching END line.")
@@ -126,6 +126,12 @@ func decodeCSR(csr []byte) ([]byte, error) {
 		return nil, fault.New(fault.InvalidCSR, "The CSR is followed by other text; send nothing behind the END line.")
 	}
 	return block.Bytes, nil
+}
+
+// ranTogether says whether a request has its BEGIN line, and more in that line.
+func ranTogether(csr []byte) bool {
+	begin, rest, found := bytes.Cut(csr, []byte("REQUEST-----"))
+	return found && bytes.Contains(begin, []byte("-----BEGIN ")) && !bytes.HasPrefix(rest, []byte("\n")) && !bytes.HasPrefix(rest, []byte("\r"))
 }
 
 // checkSignature asks for proof of possession of the private key, with a hash

@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/slipway-iot/slipway/arn"
-	"github.com/slipway-iot/slipway/certs"
 	"github.com/slipway-iot/slipway/fault"
 	"github.com/slipway-iot/slipway/policy"
 	"github.com/slipway-iot/slipway/store"
@@ -74,19 +71,8 @@ func (g *Gateway) Explain(ctx context.Context, t arn.Tenant, q Question) (*Expla
 	return &Explanation{
 		Allowed: d.Allowed, Explicit: d.Explicit, Policy: d.Policy, Version: d.Version, Sid: d.Sid,
 		Statement: d.Statement, Missing: d.Missing, Thing: r.thing, Policies: append([]string{}, r.policies...),
-		Resource: resource, Sentence: d.Sentence(q.Action, resource), Outside: outside(s.cert, g.Now()),
+		Resource: resource, Sentence: d.Sentence(q.Action, resource), Outside: usable(s.cert, g.Now()),
 	}, nil
-}
-
-// outside says why a certificate cannot connect.
-func outside(c *certs.Certificate, now time.Time) string {
-	switch {
-	case c.Status != certs.Active:
-		return fmt.Sprintf("Certificate %s is %s.", c.ID, c.Status)
-	case now.After(c.NotAfter):
-		return fmt.Sprintf("Certificate %s expired at %s.", c.ID, c.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return ""
 }
 
 // asIfConnected reads the rights of a certificate that is not connected.

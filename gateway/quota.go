@@ -29,7 +29,7 @@ const (
 
 // provisionsPerAccount are AWS's quotas of the provisioning API over MQTT, a
 // second (provisioning-mqtt-api.md, section 7).
-var provisionsPerAccount = map[wire.Operation]float64{wire.CreateFromCSR: 20, wire.CreateKeys: 10, wire.RegisterThing: 10}
+var provisionsPerAccount = [...]float64{wire.CreateFromCSR: 20, wire.CreateKeys: 10, wire.RegisterThing: 10}
 
 // timesInVain is how many times its quota a connection may publish, in vain,
 // before it is cut. AWS does not say when it cuts.
@@ -62,7 +62,7 @@ type accountPace struct {
 	mu                                    sync.Mutex // guards everything below; no other lock is taken under it
 	connects, in, out, subs, kept, queued bucket
 	directs                               bucket
-	provisions                            map[wire.Operation]*bucket
+	provisions                            [len(provisionsPerAccount)]bucket // by operation
 	clients, topics                       secondly
 	connections                           int
 }
@@ -150,15 +150,7 @@ func (a *accountPace) direct(now time.Time) (refused string) {
 func (a *accountPace) provision(op wire.Operation, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.provisions == nil {
-		a.provisions = map[wire.Operation]*bucket{}
-	}
-	b := a.provisions[op]
-	if b == nil {
-		b = &bucket{}
-		a.provisions[op] = b
-	}
-	if b.take(now, provisionsPerAccount[op]) {
+	if a.provisions[op].take(now, provisionsPerAccount[op]) {
 		return nil
 	}
 	return fault.New(fault.Throttled, "Account %s is granted %g %s a second over MQTT, AWS's quota (profile aws), and has used them. Ask again, after a pause that grows and differs from device to device.", a.account, provisionsPerAccount[op], op)

@@ -74,7 +74,7 @@ var quotaCauses = []cause{
 	{"more CSRs of an account than 20 in a second", 0, paced(func(x *scene, v mqtt.Version) (string, string) {
 		a := x.gateway.paces.account(arn.Default)
 		a.mu.Lock()
-		a.provisions = map[wire.Operation]*bucket{wire.CreateFromCSR: {at: x.now()}}
+		a.provisions[wire.CreateFromCSR] = bucket{at: x.now()}
 		a.mu.Unlock()
 		return sends(publish(csrJSON, []byte("{}")))(x, v)
 	})},

@@ -71,7 +71,7 @@ func (s *Service) write(ctx context.Context, tx store.Tx, t *try) (did []string,
 		return nil, err
 	}
 	if d, set := templates.Validity(t.record); set && t.cert.NotAfter.After(t.cert.Created.Add(d+time.Hour)) {
-		w.note("Certificate %s lasts until %s, longer than slipway:validity of template %s: nobody knew the template when it was made. A claim that may register with this template alone tells.",
+		w.note("Certificate %s lasts until %s, longer than slipway:validity of template %s says: the template was not known when it was made, or said otherwise. A claim that may register with this template alone makes it known.",
 			t.cert.ID, t.cert.NotAfter.UTC().Format(time.DateOnly), t.name)
 	}
 	return w.did, certs.Spend(ctx, tx, t.token, t.digest, answer)

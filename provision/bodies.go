@@ -19,7 +19,7 @@ type bodyKey struct {
 	kind templates.Kind
 }
 
-// maxBodies bounds the cache; when it is full it starts anew.
+// maxBodies bounds each cache; when it is full it starts anew.
 const maxBodies = 1024
 
 // get gives the record's default version, parsed as a fleet template.

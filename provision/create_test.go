@@ -277,7 +277,7 @@ func TestACertificateThatLastsLongerThanItsTemplateSaysIsNoted(t *testing.T) {
 	trace := &steps{}
 	who := r.claim()
 	who.Trace = trace
-	_, err := r.engine.RegisterThing(context.Background(), who, "fleet", request(token, "1"))
+	_, err := r.engine.RegisterThing(t.Context(), who, "fleet", request(token, "1"))
 	must(t, err)
 	if text := strings.Join(trace.all, "\n"); !strings.Contains(text, "lasts until 2049-12-31, longer than slipway:validity of template fleet") {
 		t.Errorf("got %s", text)

@@ -51,7 +51,8 @@ type Service struct {
 
 	parsed     bodies
 	arrivals   arrivals
-	validities validities
+	validities known[templateKey, time.Duration] // how long each template's certificates last
+	fleets     known[arn.Tenant, []string]       // the account's templates for fleet provisioning; none, if none sets a validity
 	// writing has many lines written by one at a time: on PostgreSQL two
 	// conflict over the ends of the same indexes.
 	writing sync.Mutex

@@ -14,15 +14,14 @@ import (
 	"github.com/slipway-iot/slipway/wire"
 )
 
-// validities keeps how long each template's certificates last, so that the
-// create operations need not read the template. An entry goes when its
-// template changes (Follow). One that was read while a change was on its way
-// is not kept: the epoch, which counts changes, has moved on.
-type validities struct {
-	mu     sync.Mutex
-	epoch  uint64
-	m      map[templateKey]time.Duration
-	fleets map[arn.Tenant][]string // the templates for fleet provisioning; none, if none of them sets a validity
+// A known keeps what was read, so that the create operations need not read the
+// registry. An entry goes when a template changes that it is about (Follow). One
+// that was read while a change was on its way is not kept: the epoch, which
+// counts changes, has moved on.
+type known[K comparable, V any] struct {
+	mu    sync.Mutex
+	epoch uint64
+	m     map[K]V
 }
 
 type templateKey struct {
@@ -30,56 +29,37 @@ type templateKey struct {
 	name   string
 }
 
-func (v *validities) get(k templateKey) (d time.Duration, ok bool, epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	d, ok = v.m[k]
-	return d, ok, v.epoch
+func (c *known[K, V]) get(k K) (v V, ok bool, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok = c.m[k]
+	return v, ok, c.epoch
 }
 
-func (v *validities) put(k templateKey, d time.Duration, epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if epoch != v.epoch {
+func (c *known[K, V]) put(k K, v V, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch != c.epoch {
 		return
 	}
-	if v.m == nil || len(v.m) >= maxBodies {
-		v.m = map[templateKey]time.Duration{}
+	if c.m == nil || len(c.m) >= maxBodies {
+		c.m = map[K]V{}
 	}
-	v.m[k] = d
+	c.m[k] = v
 }
 
-func (v *validities) drop(k templateKey) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.epoch++
-	delete(v.m, k)
-	delete(v.fleets, k.tenant)
-}
-
-func (v *validities) getFleet(t arn.Tenant) (names []string, ok bool, epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	names, ok = v.fleets[t]
-	return names, ok, v.epoch
-}
-
-func (v *validities) putFleet(t arn.Tenant, names []string, epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if epoch != v.epoch {
-		return
-	}
-	if v.fleets == nil || len(v.fleets) >= maxBodies {
-		v.fleets = map[arn.Tenant][]string{}
-	}
-	v.fleets[t] = names
+func (c *known[K, V]) drop(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	delete(c.m, k)
 }
 
 // Follow learns what happened in the registry, after its commit.
 func (s *Service) Follow(e event.Event) {
 	if e.Kind == event.TemplateChanged {
 		s.validities.drop(templateKey{e.Tenant, e.ID})
+		s.fleets.drop(e.Tenant)
 	}
 }
 
@@ -129,7 +109,7 @@ func (s *Service) onlyTemplate(ctx context.Context, who Caller) (only string, er
 // fleet names the account's templates for fleet provisioning, or none if none
 // of them sets a validity.
 func (s *Service) fleet(ctx context.Context, t arn.Tenant) ([]string, error) {
-	names, ok, epoch := s.validities.getFleet(t)
+	names, ok, epoch := s.fleets.get(t)
 	if ok {
 		return names, nil
 	}
@@ -152,6 +132,6 @@ func (s *Service) fleet(ctx context.Context, t arn.Tenant) ([]string, error) {
 	if !set {
 		names = nil
 	}
-	s.validities.putFleet(t, names, epoch)
+	s.fleets.put(t, names, epoch)
 	return names, nil
 }

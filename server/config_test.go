@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -49,6 +50,19 @@ func TestAWrongSettingIsNamed(t *testing.T) {
 				t.Errorf("the sentence holds a password: %s", text)
 			}
 		})
+	}
+}
+
+// A database that is not there is named by the flag that names it, without its
+// password.
+func TestADatabaseThatIsNotThere(t *testing.T) {
+	srv, err := made(t, t.TempDir(), func(c *Config) { c.Store = "postgres://user:hush@127.0.0.1:1/slipway" })
+	if err == nil {
+		srv.Close()
+	}
+	wantFault(t, err, fault.Unavailable, "--store: the PostgreSQL database cannot be reached")
+	if strings.Contains(fmt.Sprint(err), "hush") {
+		t.Errorf("the error holds a password: %v", err)
 	}
 }
 

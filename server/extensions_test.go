@@ -364,6 +364,15 @@ func TestExplainByTheControlPlane(t *testing.T) {
 			t.Errorf("%s gave %v", body, err)
 		}
 	}
+	if strings.Contains(answer, "cannotConnect") {
+		t.Errorf("got %s", answer)
+	}
+	must(t, s.admin().Do(t.Context(), "PUT", "/certificates/"+id, map[string][]string{"newStatus": {"REVOKED"}}, nil, nil, nil))
+	answer, err = call(s.admin(), "POST", "/slipway/policy/explain", `{"action":"iot:Connect","certificateId":"`+id+`","clientId":"lamp-1"}`)
+	must(t, err)
+	if got := read[struct{ CannotConnect string }](t, answer); !strings.Contains(got.CannotConnect, "is REVOKED") {
+		t.Errorf("got %s", answer)
+	}
 }
 
 // A device that was refused is found by its serial a moment later.

@@ -86,6 +86,8 @@ func TestExitCodesAndLastLines(t *testing.T) {
 		"a parameter twice":   {append(base, append(good, "--endpoint", "h", "--param", "SerialNumber=B")...), agent.ExitUsage, agent.Usage, "twice"},
 		"no attempts":         {append(base, append(good, "--endpoint", "h", "--attempts", "0")...), agent.ExitUsage, agent.Usage, "--attempts"},
 		"no patience":         {append(base, append(good, "--endpoint", "h", "--connect-timeout", "0s")...), agent.ExitUsage, agent.Usage, "--connect-timeout"},
+		"time that runs back": {append(base, append(good, "--endpoint", "h", "--timeout=-5s")...), agent.ExitUsage, agent.Usage, "--timeout"},
+		"no template's name":  {append(base, append(good, "--endpoint", "h", "--template", "a/b")...), agent.ExitUsage, agent.Usage, "letters, digits"},
 		"a file that is gone": {append(base, append(good, "--endpoint", "h", "--root-ca", "/nowhere")...), agent.ExitUsage, agent.Usage, "--root-ca"},
 		"nobody listens":      {append(base, append(good, "--endpoint", closedPort(t))...), agent.ExitUnreachable, agent.ServerNotReachable, "cannot be reached"},
 		"an expired claim": {append(base, append(claim(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), "--endpoint", "h")...),

@@ -199,7 +199,7 @@ func (e *explanation) print(s streams, action string) {
 	}
 	fmt.Fprintf(s.out, "%s: %s on %s\n%s\n\n", verdict, action, e.Resource, e.Sentence)
 	if e.Outside != "" {
-		fmt.Fprintf(s.out, "%s It cannot connect, whatever its policies allow.\n\n", e.Outside)
+		fmt.Fprintf(s.out, "It cannot connect, whatever its policies allow: %s\n\n", e.Outside)
 	}
 	out := sheet{s.out, 12}
 	decided := "no statement, so it is denied"

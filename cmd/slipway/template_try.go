@@ -117,6 +117,9 @@ func (c *templateTest) elsewhere(ctx context.Context, p *plane, body, certificat
 			return out, err
 		}
 		body, typ = stored.Body, stored.Type
+		if stored.Hook != nil {
+			out.Function = stored.Hook.TargetARN
+		}
 	}
 	kind, err := templates.KindOf(typ)
 	if err != nil {
